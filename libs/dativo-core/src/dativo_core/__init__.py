@@ -1,0 +1,1 @@
+"""What taps and target share: the seams, not the engines."""

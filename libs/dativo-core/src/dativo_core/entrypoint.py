@@ -1,0 +1,106 @@
+"""Run a Singer plugin's command line and end with a line and a code people can use."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import typing as t
+
+import click
+
+from dativo_core import logs
+from dativo_core.errors import (
+    ConfigurationError,
+    DativoError,
+    ExitCode,
+    TryLaterError,
+)
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from singer_sdk.plugin_base import PluginBase
+
+
+def run(plugin: type[PluginBase], arguments: Sequence[str] | None = None) -> t.NoReturn:
+    """Run the plugin as a command and exit with one of `ExitCode`."""
+    logs.configure(plugin.name)
+    command = plugin.get_singer_command().main
+    sys.exit(guarded(lambda: command(arguments, plugin.name, standalone_mode=False)))
+
+
+def guarded(work: t.Callable[[], t.Any]) -> int:
+    """Do the work; log what a person needs to know of a failure; return the code."""
+    try:
+        result = work()
+    except Exception as exception:  # noqa: BLE001 the last place that can explain it
+        return _report(exception)
+    return result if isinstance(result, int) else ExitCode.COMPLETE
+
+
+def terminate(signum: int, _frame: FrameType | None = None) -> t.NoReturn:
+    """Leave at once with the code of the signal: a cut run is never a success.
+
+    The SDK's own handlers exit 0 (https://github.com/meltano/sdk/issues/3775).
+    """
+    name = signal.Signals(signum).name
+    logging.getLogger(__name__).warning("Stopped by %s before the end.", name)
+    raise SystemExit(128 + signum)
+
+
+def _report(exception: Exception) -> int:
+    error = explain(exception)
+    logger = logging.getLogger(__name__)
+    traceback = exception if logs.is_debug() else None
+    if error is None:
+        logger.error(
+            "Unexpected %s: %s. This is a bug; LOGLEVEL=debug shows where.",
+            type(exception).__name__,
+            exception,
+            exc_info=traceback,
+        )
+        return ExitCode.BUG
+    logger.error(
+        "%s",
+        error,
+        exc_info=traceback,
+        extra={"exit_code": int(error.exit_code), "error": type(error).__name__},
+    )
+    return error.exit_code
+
+
+def explain(exception: Exception) -> DativoError | None:
+    """Translate failures of the command line itself; None for what nobody expected."""
+    match exception:
+        case DativoError():
+            return exception
+        case click.ClickException():
+            return ConfigurationError(
+                exception.format_message(), hint="See --help for the options."
+            )
+        case BrokenPipeError():
+            _silence_stdout()
+            return TryLaterError(
+                "The reader of the output closed the pipe.",
+                hint="Look at the target's own last message.",
+            )
+        # The SDK raises FileExistsError for a file that does not exist.
+        case FileNotFoundError() | FileExistsError():
+            return ConfigurationError(
+                f"{exception}.", hint="Check the path given on the command line."
+            )
+        case json.JSONDecodeError():
+            return ConfigurationError(
+                f"A file given on the command line is not JSON: {exception}.",
+                hint="Check --config, --catalog and --state.",
+            )
+    return None
+
+
+def _silence_stdout() -> None:
+    # Python flushes stdout at exit and would complain about the pipe once more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

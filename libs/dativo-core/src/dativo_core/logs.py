@@ -1,0 +1,54 @@
+"""Log one JSON object a line on stderr, in the shape Meltano's parser reads."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import os
+import sys
+import typing as t
+from pathlib import Path
+
+import yaml
+from singer_sdk.logging import StructuredFormatter
+
+from dativo_core.redaction import SecretFilter
+
+SECRETS = SecretFilter()
+
+
+class JsonLines(StructuredFormatter):
+    """The SDK's structured format, with secrets masked in tracebacks too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one log record as a line of JSON."""
+        return SECRETS.mask(super().format(record))
+
+
+def configure(plugin: str) -> None:
+    """Send all logs to stderr as JSON lines.
+
+    The level is that of the configuration which Meltano names in
+    `SINGER_SDK_LOG_CONFIG`, else of `<PLUGIN>_LOGLEVEL` or `LOGLEVEL`.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    logging.basicConfig(level=_level(plugin), handlers=[handler], force=True)
+    orchestrator_config = Path(os.environ.get("SINGER_SDK_LOG_CONFIG", ""))
+    if orchestrator_config.is_file():
+        logging.config.dictConfig(yaml.safe_load(orchestrator_config.read_text()))
+    for root_handler in logging.getLogger().handlers:
+        root_handler.setFormatter(JsonLines(defaults={"app_name": plugin}))
+        root_handler.addFilter(SECRETS)
+    logging.captureWarnings(capture=True)
+
+
+def is_debug() -> bool:
+    """Tell whether a person asked for tracebacks."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
+def _level(plugin: str) -> int:
+    prefix = plugin.upper().replace("-", "_")
+    name = os.environ.get(f"{prefix}_LOGLEVEL") or os.environ.get("LOGLEVEL") or "INFO"
+    number: t.Any = logging.getLevelName(name.upper())
+    return number if isinstance(number, int) else logging.INFO

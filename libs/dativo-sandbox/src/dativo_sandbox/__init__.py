@@ -1,0 +1,1 @@
+"""Private loopback servers for the demo, tests and benchmarks."""
