@@ -56,7 +56,9 @@ def _unknown(name: str, known: Json) -> str:
 def _invalid(error: ValidationError) -> str:
     path = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
+        given: t.Any = error.instance
+        required: t.Any = error.validator_value
+        missing = [name for name in required if name not in given]
         return f"Setting {', '.join(repr(name) for name in missing)} is missing."
     expected = error.validator_value
     if error.validator in {"type", "enum", "minimum", "maximum"}:

@@ -1,0 +1,59 @@
+"""Fixtures that start a server once a session, and only for the tests that ask."""
+
+from __future__ import annotations
+
+import secrets
+import typing as t
+
+import pytest
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dativo_sandbox.database import Database
+    from dativo_sandbox.postgres import PostgresServer
+    from dativo_sandbox.seaweedfs import SeaweedServer
+    from dativo_sandbox.server import Server
+
+S = t.TypeVar("S", bound="Server")
+
+
+def _run(server: S) -> Iterator[S]:
+    from dativo_sandbox.errors import ServerStartError  # noqa: PLC0415
+
+    try:
+        server.start()
+    except ServerStartError as error:
+        pytest.fail(f"This test needs {server.name}. {error}", pytrace=False)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run a private PostgreSQL server with logical decoding."""
+    from dativo_sandbox.postgres import PostgresServer  # noqa: PLC0415
+
+    yield from _run(PostgresServer())
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> Iterator[Database]:
+    """Create an empty PostgreSQL database, dropped after the test."""
+    name = f"test_{secrets.token_hex(4)}"
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[SeaweedServer]:
+    """Run a private S3 service with an Iceberg REST catalog."""
+    from dativo_sandbox.seaweedfs import SeaweedServer  # noqa: PLC0415
+
+    yield from _run(SeaweedServer())
+
+
+@pytest.fixture
+def bucket_prefix(seaweed: SeaweedServer) -> str:
+    """Name a fresh folder in the ordinary bucket, such as s3://lake/test_1f."""
+    return f"s3://{seaweed.bucket}/test_{secrets.token_hex(4)}"

@@ -1,0 +1,102 @@
+"""Open the Iceberg catalog that the settings name, with defaults that hold."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from dativo_core.errors import ConfigurationError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyiceberg.catalog import Catalog
+
+NAME = "dativo"
+BUSY_SECONDS = 60
+_ALIASES = {
+    "endpoint": "s3.endpoint",
+    "access_key_id": "s3.access-key-id",
+    "secret_access_key": "s3.secret-access-key",
+    "session_token": "s3.session-token",
+    "region": "s3.region",
+}
+
+
+def storage_properties(options: Mapping[str, t.Any]) -> dict[str, str]:
+    """Translate setting `storage_options` to PyIceberg's file properties."""
+    return {_ALIASES.get(name, name): _text(value) for name, value in options.items()}
+
+
+def is_remote(warehouse: str) -> bool:
+    """Tell whether the warehouse is a URL, not a folder of this machine."""
+    return "://" in warehouse and not warehouse.startswith("file://")
+
+
+def properties(settings: Mapping[str, t.Any]) -> dict[str, str]:
+    """Return the PyIceberg properties of the catalog.
+
+    Raises:
+        ConfigurationError: if a warehouse on S3 has no catalog setting.
+    """
+    warehouse = settings["warehouse"].rstrip("/")
+    chosen = {name: _text(v) for name, v in settings.get("catalog", {}).items()}
+    storage = storage_properties(settings.get("storage_options", {}))
+    if "type" not in chosen and "uri" not in chosen:
+        chosen |= _sqlite(warehouse)
+    return {"warehouse": _location(warehouse), **storage, **chosen}
+
+
+def _sqlite(warehouse: str) -> dict[str, str]:
+    if is_remote(warehouse):
+        msg = f"Warehouse {warehouse} has no catalog."
+        hint = (
+            "Set catalog, for example {type: rest, uri: ...} or "
+            "{type: sql, uri: 'postgresql+psycopg2://...'}; or set format: parquet."
+        )
+        raise ConfigurationError(msg, hint=hint)
+    return {"type": "sql", "uri": f"sqlite:///{local(warehouse) / 'catalog.db'}"}
+
+
+def local(warehouse: str) -> Path:
+    """Return a local warehouse as an absolute path."""
+    return Path(warehouse.removeprefix("file://")).expanduser().resolve()
+
+
+def _location(warehouse: str) -> str:
+    return warehouse if is_remote(warehouse) else local(warehouse).as_uri()
+
+
+def _text(value: t.Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
+    """Connect to the catalog; a local warehouse is made where it does not exist."""
+    from pyiceberg.catalog import load_catalog  # noqa: PLC0415 it takes half a second
+
+    found = properties(settings)
+    if not is_remote(settings["warehouse"]):
+        local(settings["warehouse"]).mkdir(parents=True, exist_ok=True)
+    name = settings.get("catalog", {}).get("name", NAME)
+    if not found.get("uri", "").startswith("sqlite"):
+        return load_catalog(name, **found)
+    return _open_sqlite(name, found)
+
+
+def _open_sqlite(name: str, found: dict[str, str]) -> Catalog:
+    """Open a catalog in a file that several runs may use at once.
+
+    PyIceberg sets neither WAL nor a busy timeout: concurrent runs would fail with
+    "database is locked".
+    """
+    from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
+    from sqlalchemy import text  # noqa: PLC0415
+
+    uri = found["uri"]
+    separator = "&" if "?" in uri else "?"
+    timed = {**found, "uri": f"{uri}{separator}timeout={BUSY_SECONDS}"}
+    catalog = SqlCatalog(name, **timed)
+    with catalog.engine.connect() as connection:
+        connection.execute(text("PRAGMA journal_mode=WAL"))
+    return catalog

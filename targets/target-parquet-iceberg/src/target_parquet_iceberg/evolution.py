@@ -1,0 +1,126 @@
+"""Widen schemas without ever narrowing a value: pure rules on Arrow types."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pyarrow as pa
+from dativo_core.errors import ConfigurationError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_INTEGERS = (pa.int32(), pa.int64())
+_REALS = (pa.float32(), pa.float64())
+
+
+def widest(old: pa.DataType, new: pa.DataType) -> pa.DataType | None:
+    """Return the type that holds both exactly and that Iceberg can promote to.
+
+    Decimals keep their scale: the format forbids changing it.
+    """
+    if old == new:
+        return old
+    for ladder in (_INTEGERS, _REALS):
+        if old in ladder and new in ladder:
+            return ladder[1]
+    if pa.types.is_decimal(old) and pa.types.is_decimal(new) and old.scale == new.scale:
+        return pa.decimal128(max(old.precision, new.precision), old.scale)
+    if pa.types.is_list(old) and pa.types.is_list(new):
+        item = widest(old.value_type, new.value_type)
+        return None if item is None else pa.list_(pa.field("element", item))
+    if pa.types.is_struct(old) and pa.types.is_struct(new):
+        return _widest_struct(old, new)
+    return None
+
+
+def _widest_struct(old: pa.StructType, new: pa.StructType) -> pa.DataType | None:
+    fields = {field.name: field for field in old}
+    for field in new:
+        kept = fields.get(field.name)
+        kind = field.type if kept is None else widest(kept.type, field.type)
+        if kind is None:
+            return None
+        fields[field.name] = (kept or field).with_type(kind)
+    return pa.struct(list(fields.values()))
+
+
+def merge(stream: str, table: pa.Schema, rows: pa.Schema) -> pa.Schema:
+    """Return the table's schema, widened and extended to take the rows.
+
+    Raises:
+        ConfigurationError: if a column would have to change its kind.
+    """
+    fields = {field.name: field for field in table}
+    for field in rows:
+        kept = fields.get(field.name)
+        kind = field.type if kept is None else widest(kept.type, field.type)
+        if kind is None:
+            msg = (
+                f"Stream '{stream}': column '{field.name}' is {kept and kept.type} in "
+                f"the table and {field.type} in the tap's schema."
+            )
+            hint = "Load into a new table, or cast the column with stream_maps."
+            raise ConfigurationError(msg, hint=hint)
+        fields[field.name] = field if kept is None else kept.with_type(kind)
+    return pa.schema(list(fields.values()))
+
+
+def plain(schema: pa.Schema) -> pa.Schema:
+    """Replace the 64-bit offset types that PyIceberg uses by the ordinary ones."""
+    return pa.schema([field.with_type(_plain(field.type)) for field in schema])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind):
+        return pa.binary()
+    if pa.types.is_large_list(kind) or pa.types.is_list(kind):
+        return pa.list_(pa.field("element", _plain(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    return kind
+
+
+def unify(stream: str, parts: Sequence[pa.Table]) -> pa.Table:
+    """Concatenate rows decoded under several schemas, in order."""
+    schema = parts[0].schema
+    for part in parts[1:]:
+        if part.schema != schema:
+            schema = merge(stream, schema, part.schema)
+    return pa.concat_tables([conform(part, schema) for part in parts])
+
+
+def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Bring rows into a schema that `merge` made for them; what is absent is null."""
+    if rows.schema == schema:
+        return rows
+    arrays = [
+        _cast(rows[field.name], field.type)
+        if field.name in rows.column_names
+        else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _cast(array: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if array.type == kind:
+        return array
+    chunks = [_cast_chunk(chunk, kind) for chunk in array.chunks]
+    return pa.chunked_array(chunks, kind)
+
+
+def _cast_chunk(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_struct(kind):
+        return array.cast(kind)
+    # Arrow's cast fills no fields that the source lacks.
+    names = {field.name for field in array.type}
+    children = [
+        _cast_chunk(array.field(field.name), field.type)
+        if field.name in names
+        else pa.nulls(len(array), field.type)
+        for field in kind
+    ]
+    return pa.StructArray.from_arrays(children, fields=list(kind), mask=array.is_null())

@@ -1,0 +1,123 @@
+"""Say what a failure of storage or catalog means for the person who runs the target."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import typing as t
+
+from dativo_core.errors import (
+    ConfigurationError,
+    CredentialsError,
+    DativoError,
+    TryLaterError,
+)
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from target_parquet_iceberg.plan import Plan
+    from target_parquet_iceberg.table import Commit, Table, Warehouse
+
+# Texts of the AWS SDK inside pyarrow's OSError, which carries no code.
+_MARKS: tuple[tuple[tuple[str, ...], type[DativoError], str], ...] = (
+    (
+        ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT_MATCH", "HTTP 403"),
+        CredentialsError,
+        "Check the keys in storage_options and what they may do.",
+    ),
+    (
+        ("NO_SUCH_BUCKET", "NoSuchBucket", "HTTP 404"),
+        ConfigurationError,
+        "Create the bucket, or correct the setting warehouse.",
+    ),
+    (
+        ("NETWORK_CONNECTION", "SLOW_DOWN", "SERVICE_UNAVAILABLE", "INTERNAL_FAILURE"),
+        TryLaterError,
+        "Check storage_options.endpoint, or run again later.",
+    ),
+)
+_BY_NAME: Mapping[str, tuple[type[DativoError], str]] = {
+    "UnauthorizedError": (CredentialsError, "Check the credentials in catalog."),
+    "ForbiddenError": (CredentialsError, "Check what the catalog's user may do."),
+    "OAuthError": (CredentialsError, "Check credential and oauth2-server-uri."),
+    "AuthorizationExpiredError": (CredentialsError, "Renew the catalog's token."),
+    "ConnectionError": (TryLaterError, "Check the catalog's uri, or run again later."),
+    "Timeout": (TryLaterError, "The catalog does not answer: run again later."),
+    "ServiceUnavailableError": (TryLaterError, "Run again later."),
+    "ServerError": (TryLaterError, "Look at the catalog's own log, then run again."),
+    "TooManyRequestsError": (TryLaterError, "Run again later."),
+    "OperationalError": (ConfigurationError, "Check the catalog's uri and its server."),
+    "NotInstalledError": (ConfigurationError, "Install the package it names."),
+}
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+
+
+@contextlib.contextmanager
+def explained(warehouse: str) -> Iterator[None]:
+    """Translate what storage and catalog raise into errors a person can act on."""
+    try:
+        yield
+    except Exception as error:
+        translated = explain(error, warehouse)
+        if translated is None or translated is error:
+            raise
+        raise translated from error
+
+
+class ExplainedWarehouse:
+    """A warehouse whose failures are explained."""
+
+    def __init__(self, inner: Warehouse, name: str) -> None:
+        self._inner = inner
+        self._name = name
+
+    def table(self, plan: Plan) -> Table:
+        """Open a table."""
+        with explained(self._name):
+            return ExplainedTable(self._inner.table(plan), self._name)
+
+
+class ExplainedTable:
+    """A table whose failures are explained."""
+
+    def __init__(self, inner: Table, warehouse: str) -> None:
+        self._inner = inner
+        self._warehouse = warehouse
+
+    def commit(self, commit: Commit) -> None:
+        """Commit to the table."""
+        with explained(self._warehouse):
+            self._inner.commit(commit)
+
+
+def explain(error: Exception, warehouse: str) -> DativoError | None:
+    """Return the error to show, or None for what nobody expected."""
+    if isinstance(error, DativoError):
+        return error
+    for cls in type(error).__mro__:
+        if cls.__name__ in _BY_NAME:
+            kind, hint = _BY_NAME[cls.__name__]
+            what = f"The catalog of {warehouse}: {_first_line(error)}."
+            return kind(what, hint=hint)
+    return _storage(error, warehouse) if isinstance(error, OSError) else None
+
+
+def _storage(error: OSError, warehouse: str) -> DativoError | None:
+    text = str(error)
+    for marks, kind, hint in _MARKS:
+        if any(mark in text for mark in marks):
+            return kind(f"Warehouse {warehouse}: {_first_line(error)}.", hint=hint)
+    if error.errno in _FULL_DISK:
+        what = f"Warehouse {warehouse}: the disk is full."
+        return TryLaterError(what, hint="Make room, then run again.")
+    if error.errno in _UNWRITABLE:
+        what = f"Warehouse {warehouse} cannot be written: {error.strerror}."
+        return ConfigurationError(what, hint="Check the setting and its permissions.")
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:300]

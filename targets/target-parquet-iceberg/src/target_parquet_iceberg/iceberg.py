@@ -1,0 +1,209 @@
+"""Iceberg tables: data, schema and bookmark in one fenced commit.
+
+The fence is the table property `dativo.sequence`: a run remembers what it saw when it
+opened the table, and every commit adds one. PyIceberg's own retry would let a second
+run commit on top of the first, so it is switched off and this module retries itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import typing as t
+
+import pyarrow as pa
+from dativo_core.errors import FencedError, TryLaterError
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    ServerError,
+    ServiceUnavailableError,
+    TableAlreadyExistsError,
+    ValidationException,
+)
+from requests import RequestException
+
+from target_parquet_iceberg.evolution import merge
+from target_parquet_iceberg.merge import last_by_key
+from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table as PyIcebergTable
+    from pyiceberg.table import Transaction
+
+    from target_parquet_iceberg.plan import Plan
+    from target_parquet_iceberg.table import Commit
+
+logger = logging.getLogger(__name__)
+
+STATE = "dativo.state"
+RUN_ID = "dativo.run-id"
+SEQUENCE = "dativo.sequence"
+ATTEMPTS = 10
+_CERTAIN = (CommitFailedException, ValidationException)
+_UNCERTAIN = (
+    CommitStateUnknownException,
+    ServerError,
+    ServiceUnavailableError,
+    RequestException,
+)
+TABLE_PROPERTIES = {
+    "format-version": "2",
+    "write.parquet.compression-codec": "zstd",
+    "commit.retry.num-retries": "0",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "50",
+}
+
+
+class IcebergWarehouse:
+    """Opens the Iceberg tables of one run."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        namespace: str,
+        run_id: str,
+        pause: Callable[[int], None],
+    ) -> None:
+        self._catalog = catalog
+        self._namespace = namespace
+        self._run_id = run_id
+        self._pause = pause
+
+    def table(self, plan: Plan) -> IcebergTable:
+        """Load the table of a stream, or create it."""
+        identifier = (self._namespace, plan.table)
+        try:
+            table = self._catalog.load_table(identifier)
+        except NoSuchTableError:
+            table = self._create(identifier, plan)
+        return IcebergTable(plan.stream, table, self._run_id, self._pause)
+
+    def _create(self, identifier: tuple[str, str], plan: Plan) -> PyIcebergTable:
+        with contextlib.suppress(NamespaceAlreadyExistsError):
+            self._catalog.create_namespace(self._namespace)
+        fields = [
+            pa.field(c.name, c.type, metadata={"doc": c.doc} if c.doc else None)
+            for c in plan.columns
+        ]
+        try:
+            return self._catalog.create_table(
+                identifier, pa.schema(fields), properties=TABLE_PROPERTIES
+            )
+        except TableAlreadyExistsError:  # another run was faster
+            return self._catalog.load_table(identifier)
+
+
+class IcebergTable:
+    """One Iceberg table, fenced against other runs from the moment it is opened."""
+
+    def __init__(
+        self,
+        stream: str,
+        table: PyIcebergTable,
+        run_id: str,
+        pause: Callable[[int], None],
+    ) -> None:
+        self._stream = stream
+        self._table = table
+        self._run_id = run_id
+        self._pause = pause
+        self._sequence = _sequence(table)
+
+    def commit(self, commit: Commit) -> None:
+        """Commit rows, schema and bookmark in one transaction.
+
+        Raises:
+            FencedError: if another run has committed since this one opened the table.
+            TryLaterError: if the catalog kept refusing or failing.
+        """
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._pause(attempt)
+                self._table = self._table.refresh()
+            self._check_fence()
+            if self._has_landed() or self._attempt(commit):
+                self._sequence += 1
+                return
+        what = f"Table {self._name}: {ATTEMPTS} commits failed, one after the other."
+        raise TryLaterError(what, hint="Look at the catalog's own log, then run again.")
+
+    @property
+    def _name(self) -> str:
+        return ".".join(self._table.name())
+
+    def _attempt(self, commit: Commit) -> bool:
+        transaction = self._table.transaction()
+        writer = SnapshotWriter(transaction)
+        try:
+            self._stage(transaction, writer, commit)
+            self._table = transaction.commit_transaction()
+        except _CERTAIN as error:
+            logger.warning("Table %s: commit refused (%s), retrying", self._name, error)
+            writer.discard()
+            return False
+        except _UNCERTAIN as error:
+            # It may have landed: the next round looks for it before anything else.
+            logger.warning("Table %s: commit unanswered (%s)", self._name, error)
+            return False
+        rows = commit.rows.num_rows if commit.rows is not None else 0
+        logger.info("Committed %d rows to %s", rows, self._name)
+        return True
+
+    def _stage(
+        self, transaction: Transaction, writer: SnapshotWriter, commit: Commit
+    ) -> None:
+        if commit.rows is not None:
+            self._evolve(transaction, writer, commit.rows.schema)
+        properties = {RUN_ID: self._run_id, SEQUENCE: str(self._sequence + 1)}
+        if commit.bookmark is not None:
+            properties[STATE] = json.dumps(commit.bookmark, sort_keys=True)
+        transaction.set_properties(properties)
+        delta = _delta(writer, commit)
+        if delta.added or delta.removed:
+            summary = {name: properties[name] for name in (RUN_ID, SEQUENCE)}
+            writer.commit(delta, {**summary, "dativo.stream": self._stream})
+
+    def _evolve(
+        self, transaction: Transaction, writer: SnapshotWriter, rows: pa.Schema
+    ) -> None:
+        present = writer.arrow_schema()
+        merged = merge(self._stream, present, rows)
+        if merged == present:
+            return
+        with transaction.update_schema() as update:
+            update.union_by_name(merged)
+        logger.info("Table %s: schema widened", self._name)
+
+    def _check_fence(self) -> None:
+        found = _sequence(self._table)
+        if found != self._sequence and not self._has_landed():
+            other = self._table.properties.get(RUN_ID, "unknown")
+            what = f"Table {self._name}: run {other} has committed meanwhile."
+            raise FencedError(what, hint="Let only one run load a table at a time.")
+
+    def _has_landed(self) -> bool:
+        mine = self._table.properties.get(RUN_ID) == self._run_id
+        return mine and _sequence(self._table) == self._sequence + 1
+
+
+def _delta(writer: SnapshotWriter, commit: Commit) -> Delta:
+    if commit.method is Method.OVERWRITE:
+        return writer.overwrite(commit.rows)
+    if commit.rows is None or not commit.rows.num_rows:
+        return Delta()
+    if commit.method is Method.UPSERT:
+        return writer.upsert(last_by_key(commit.rows, commit.keys), commit.keys)
+    return writer.append(commit.rows)
+
+
+def _sequence(table: PyIcebergTable) -> int:
+    return int(table.properties.get(SEQUENCE, "0"))

@@ -1,0 +1,242 @@
+"""The loop of a load: messages in, committed tables and then STATE out.
+
+A STATE is a barrier: it covers all records before it. A commit takes everything up to
+the last barrier, one transaction per table, each with its stream's bookmark; only when
+every table has committed does the STATE go out.
+"""
+
+from __future__ import annotations
+
+import logging
+import typing as t
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from dativo_core.dead_letters import DeadLetter
+from dativo_core.errors import IncompleteError
+
+from target_parquet_iceberg import state as states
+from target_parquet_iceberg.evolution import unify
+from target_parquet_iceberg.intake import POSITION, StreamIntake
+from target_parquet_iceberg.naming import check_unique, table_name
+from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.plan import plan as plan_stream
+from target_parquet_iceberg.table import Commit
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dativo_core.dead_letters import DeadLetterOffice
+
+    from target_parquet_iceberg import messages
+    from target_parquet_iceberg.metadata import Metadata
+    from target_parquet_iceberg.table import Table, Warehouse
+
+logger = logging.getLogger(__name__)
+Json: t.TypeAlias = dict[str, t.Any]
+UNPARSED = "_unparsed"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a commit is due: rows, bytes held, or seconds since the last one."""
+
+    rows: int = 1_000_000
+    bytes: int = 512 * 2**20
+    seconds: float = 60.0
+
+
+@dataclass(slots=True)
+class _Stream:
+    intake: StreamIntake
+    table: Table | None = None
+    stored: Json | None = None
+    loaded_rows: int = 0
+    swapped: bool = False
+
+
+class Load:
+    """Routes messages to streams and decides when to commit."""
+
+    def __init__(
+        self,
+        *,
+        warehouse: Warehouse,
+        dead_letters: DeadLetterOffice,
+        emit: Callable[[Json], None],
+        clock: Callable[[], float],
+        settings: Mapping[str, t.Any],
+        limits: Limits,
+        metadata: Metadata | None = None,
+    ) -> None:
+        self._warehouse = warehouse
+        self._dead_letters = dead_letters
+        self._emit = emit
+        self._clock = clock
+        self._settings = settings
+        self._limits = limits
+        self._metadata = metadata
+        self._streams: dict[str, _Stream] = {}
+        self._tables: dict[str, str] = {}
+        self._barrier: Json | None = None
+        self._emitted: Json = {}
+        self._last_commit = clock()
+
+    def schema(self, message: messages.Schema) -> None:
+        """Open a stream, or go on under its new schema."""
+        plan = plan_stream(message, self._settings)
+        known = self._streams.get(message.stream)
+        if known is None:
+            check_unique(self._tables, message.stream, plan.table)
+            self._tables[message.stream] = plan.table
+            self._streams[message.stream] = _Stream(StreamIntake(plan, self._metadata))
+        elif known.intake.plan != plan:
+            self._decode(known.intake)
+            known.intake.reshape(plan)
+
+    def record(self, message: messages.Record) -> None:
+        """Take a record; one whose SCHEMA did not come is a dead letter."""
+        stream = self._streams.get(message.stream)
+        if stream is None:
+            self._refuse(message.stream, "schema", "a SCHEMA before it", message.raw)
+            return
+        intake = stream.intake
+        intake.add(message)
+        if intake.is_block_full:
+            self._decode(intake)
+
+    def activate_version(self, message: messages.ActivateVersion) -> None:
+        """Take the tap's word that a full load is complete."""
+        if message.stream in self._streams:
+            self._streams[message.stream].intake.mark_version(message.version)
+
+    def state(self, value: Json) -> None:
+        """Take a barrier, and commit if it is time."""
+        self._barrier = value
+        for stream in self._streams.values():
+            stream.intake.covered = stream.intake.seen
+        if self._is_due():
+            self._commit()
+
+    def malformed(self, message: messages.Malformed) -> None:
+        """Keep a line that is no message."""
+        self._refuse(
+            UNPARSED, "parse", "a Singer message", message.line, message.reason
+        )
+
+    def _refuse(
+        self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"
+    ) -> None:
+        letter = DeadLetter(stream, stage, "", expected, found, raw)
+        folder = UNPARSED if stream == UNPARSED else table_name(stream)
+        self._dead_letters.accept(stream, folder, [letter], seen=0)
+
+    def finish(self) -> None:
+        """Commit what is left at the end of the input.
+
+        Raises:
+            IncompleteError: if a full load or an append was cut before its end.
+        """
+        cut = [
+            name for name, stream in self._streams.items() if not self._is_whole(stream)
+        ]
+        self._commit(is_end=True)
+        self._summarise()
+        if cut:
+            what = f"The input ended in the middle of {', '.join(sorted(cut))}."
+            hint = (
+                "What STATE covers is stored, the rest is not published: run again. "
+                "For a tap that sends no STATE set completion: eof."
+            )
+            raise IncompleteError(what, hint=hint)
+
+    def _is_due(self) -> bool:
+        intakes = [stream.intake for stream in self._streams.values()]
+        return (
+            sum(intake.pending_rows for intake in intakes) >= self._limits.rows
+            or sum(intake.pending_bytes for intake in intakes) >= self._limits.bytes
+            or self._clock() - self._last_commit >= self._limits.seconds
+        )
+
+    def _is_whole(self, stream: _Stream) -> bool:
+        """Tell whether the end of the input may publish all that a stream holds."""
+        intake = stream.intake
+        if self._settings.get("completion") == "eof" or intake.is_marked:
+            return True
+        if intake.method is Method.UPSERT:
+            return True
+        if intake.method is Method.OVERWRITE:
+            return (
+                self._barrier is not None
+                and intake.is_confirmed
+                and states.is_clean(self._barrier, intake.plan.stream)
+            )
+        # Rows behind the last bookmark come again with the next run.
+        bookmark = states.bookmark(self._barrier or {}, intake.plan.stream)
+        return not intake.has_uncovered_rows or bookmark is None
+
+    def _commit(self, *, is_end: bool = False) -> None:
+        held: list[str] = []
+        for name, stream in self._streams.items():
+            self._decode(stream.intake)
+            if self._is_publishable(stream, is_end=is_end):
+                self._commit_stream(name, stream, is_end=is_end)
+            else:
+                held.append(name)
+        self._last_commit = self._clock()
+        if self._barrier is not None:
+            value = states.withhold(self._barrier, held, self._emitted)
+            if value != self._emitted:
+                self._emit(value)
+                self._emitted = value
+
+    def _is_publishable(self, stream: _Stream, *, is_end: bool) -> bool:
+        if stream.intake.method is not Method.OVERWRITE:
+            return True
+        if not stream.intake.stage.rows and stream.swapped:
+            return True
+        return stream.intake.is_marked or (is_end and self._is_whole(stream))
+
+    def _commit_stream(self, name: str, stream: _Stream, *, is_end: bool) -> None:
+        intake = stream.intake
+        rows = self._covered_rows(stream, is_end=is_end)
+        bookmark = states.bookmark(self._barrier or {}, name)
+        overwrites = intake.method is Method.OVERWRITE and not stream.swapped
+        has_news = (rows is not None and rows.num_rows) or overwrites
+        if not has_news and (bookmark is None or bookmark == stream.stored):
+            return
+        table = stream.table = stream.table or self._warehouse.table(intake.plan)
+        keys = intake.plan.keys
+        table.commit(Commit(rows, intake.method, keys, bookmark))
+        stream.loaded_rows += rows.num_rows if rows is not None else 0
+        stream.stored = bookmark
+        stream.swapped = intake.method is Method.OVERWRITE
+        intake.stage.clear()
+
+    def _covered_rows(self, stream: _Stream, *, is_end: bool) -> pa.Table | None:
+        parts = list(stream.intake.stage.tables())
+        if not parts:
+            return None
+        rows = unify(stream.intake.plan.stream, parts)
+        if is_end and not self._is_whole(stream):
+            rows = rows.filter(pc.less(rows[POSITION], stream.intake.covered))
+        return rows.drop_columns([POSITION])
+
+    def _decode(self, intake: StreamIntake) -> None:
+        letters = intake.decode()
+        stream = intake.plan.stream
+        self._dead_letters.accept(stream, table_name(stream), letters, intake.seen)
+
+    def _summarise(self) -> None:
+        for name, stream in self._streams.items():
+            dead = self._dead_letters.counts.get(name, 0)
+            logger.info(
+                "Stream '%s': %d records read, %d stored in %s, %d dead letters",
+                name,
+                stream.intake.seen,
+                stream.loaded_rows,
+                stream.intake.plan.table,
+                dead,
+                extra={"stream_name": name},
+            )

@@ -1,0 +1,121 @@
+"""Split Singer lines into messages without parsing the records inside."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+import msgspec
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Json: t.TypeAlias = dict[str, t.Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The shape that the following records of a stream have."""
+
+    stream: str
+    schema: Json
+    key_properties: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record, still as the bytes of its JSON object."""
+
+    stream: str
+    raw: bytes
+    version: int | None
+    time_extracted: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A bookmark that covers every record before it."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateVersion:
+    """From a tap that finished a full load: rows of older versions are gone."""
+
+    stream: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Files that hold the records of a stream."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A line that is no Singer message."""
+
+    line: bytes
+    reason: str
+    stream: str = ""
+
+
+Message: t.TypeAlias = Schema | Record | State | ActivateVersion | Batch | Malformed
+
+
+ABSENT = msgspec.Raw()
+
+
+class _Line(msgspec.Struct):
+    type: str
+    stream: str = ""
+    record: msgspec.Raw = ABSENT
+    schema: Json | None = None
+    key_properties: list[str] | None = None
+    value: Json | None = None
+    version: int | None = None
+    time_extracted: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+def read(lines: Iterable[bytes]) -> Iterator[Message]:
+    """Yield the message of every line that is not blank."""
+    for line in lines:
+        if line.strip():
+            yield parse(line)
+
+
+def parse(line: bytes) -> Message:
+    """Return the message in a line; never raises."""
+    try:
+        parts = _decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Malformed(line, str(error))
+    message = _message(parts)
+    if message is None:
+        reason = f"No valid {parts.type} message: a required part is missing."
+        return Malformed(line, reason, parts.stream)
+    return message
+
+
+def _message(parts: _Line) -> Message | None:
+    match parts.type:
+        case "RECORD" if parts.stream and parts.record is not ABSENT:
+            return Record(
+                parts.stream, bytes(parts.record), parts.version, parts.time_extracted
+            )
+        case "SCHEMA" if parts.stream and parts.schema is not None:
+            keys = tuple(parts.key_properties or ())
+            return Schema(parts.stream, parts.schema, keys)
+        case "STATE" if parts.value is not None:
+            return State(parts.value)
+        case "ACTIVATE_VERSION" if parts.stream and parts.version is not None:
+            return ActivateVersion(parts.stream, parts.version)
+        case "BATCH" if parts.stream:
+            return Batch(parts.stream)
+    return None

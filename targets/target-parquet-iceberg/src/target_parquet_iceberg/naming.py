@@ -1,0 +1,58 @@
+"""Name tables and folders safely: lower snake case, no surprises in any engine."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from dativo_core.errors import ConfigurationError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MAX_LENGTH = 127
+_OUTSIDE = re.compile(r"[^a-z0-9]+")
+
+
+def table_name(stream: str) -> str:
+    """Return the table name of a stream: `public-Orders` becomes `public_orders`.
+
+    Raises:
+        ConfigurationError: if nothing usable is left, or it is too long.
+    """
+    name = _OUTSIDE.sub("_", stream.casefold()).strip("_")
+    hint = "Give it a name with the setting streams: {<stream>: {table: <name>}}."
+    if not name:
+        msg = f"Stream {stream[:80]!r} has no letter or digit to make a table name of."
+        raise ConfigurationError(msg, hint=hint)
+    if len(name) > MAX_LENGTH:
+        msg = f"Stream '{stream[:80]}...' is too long for a table name."
+        raise ConfigurationError(msg, hint=hint)
+    return f"t_{name}" if name[0].isdigit() else name
+
+
+def check_unique(tables: Mapping[str, str], stream: str, table: str) -> None:
+    """Refuse a second stream whose name folds to the same table.
+
+    Raises:
+        ConfigurationError: naming both streams.
+    """
+    for other, taken in tables.items():
+        if taken == table and other != stream:
+            msg = f"Streams '{other}' and '{stream}' both become table '{table}'."
+            hint = "Rename one with the setting streams: {<stream>: {table: <name>}}."
+            raise ConfigurationError(msg, hint=hint)
+
+
+def check_columns(stream: str, names: Iterable[str]) -> None:
+    """Refuse columns that differ only by case: most engines cannot tell them apart.
+
+    Raises:
+        ConfigurationError: naming both columns.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            msg = f"Stream '{stream}': columns '{other}' and '{name}' differ by case."
+            raise ConfigurationError(msg, hint="Rename one with stream_maps.")

@@ -1,0 +1,100 @@
+"""Decide how a stream is loaded: which table, which keys, which method."""
+
+from __future__ import annotations
+
+import enum
+import fnmatch
+import typing as t
+from dataclasses import dataclass
+
+from dativo_core.errors import ConfigurationError
+
+from target_parquet_iceberg.naming import check_columns, table_name
+from target_parquet_iceberg.schema import Column, columns
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from target_parquet_iceberg.messages import Schema
+
+Json: t.TypeAlias = "Mapping[str, t.Any]"
+
+
+class Method(str, enum.Enum):
+    """What a load does to the rows that are already there."""
+
+    UPSERT = "upsert"
+    APPEND = "append-only"
+    OVERWRITE = "overwrite"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where and how the rows of one stream are stored.
+
+    `method` is None where the settings leave it open: then keys mean upsert, a
+    versioned full load means overwrite, and anything else means append-only.
+    """
+
+    stream: str
+    table: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+    method: Method | None
+    partition_by: tuple[str, ...] = ()
+
+    def resolve(self, *, versioned: bool) -> Method:
+        """Return the method, now that the records told whether they carry versions."""
+        if self.method is Method.UPSERT and not self.keys:
+            return Method.OVERWRITE if versioned else Method.APPEND
+        if self.method is not None:
+            return self.method
+        if self.keys:
+            return Method.UPSERT
+        return Method.OVERWRITE if versioned else Method.APPEND
+
+
+def plan(message: Schema, settings: Json) -> Plan:
+    """Combine a SCHEMA message with the settings that match its stream.
+
+    Raises:
+        ConfigurationError: if the schema has no usable columns, or a key is missing.
+    """
+    chosen = overrides(message.stream, settings)
+    found = tuple(columns(message.schema))
+    names = [column.name for column in found]
+    if not found:
+        msg = f"Stream '{message.stream}': the schema has no properties."
+        raise ConfigurationError(msg, hint="Select at least one field in the tap.")
+    check_columns(message.stream, names)
+    keys = tuple(chosen.get("key_properties", message.key_properties))
+    partition_by = tuple(chosen.get("partition_by", ()))
+    _check_known(message.stream, names, keys, "key_properties")
+    _check_known(message.stream, names, partition_by, "partition_by")
+    method = chosen.get("load_method", settings.get("load_method"))
+    return Plan(
+        stream=message.stream,
+        table=chosen.get("table") or table_name(message.stream),
+        columns=found,
+        keys=keys,
+        method=Method(method) if method else None,
+        partition_by=partition_by,
+    )
+
+
+def overrides(stream: str, settings: Json) -> dict[str, t.Any]:
+    """Merge the entries of setting `streams` whose glob matches, later ones last."""
+    merged: dict[str, t.Any] = {}
+    for glob, values in settings.get("streams", {}).items():
+        if fnmatch.fnmatchcase(stream, glob):
+            merged |= values
+    return merged
+
+
+def _check_known(
+    stream: str, names: list[str], wanted: tuple[str, ...], setting: str
+) -> None:
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        msg = f"Stream '{stream}': {setting} names {missing[0]!r}, which no field has."
+        raise ConfigurationError(msg, hint=f"The fields are: {', '.join(names)}.")

@@ -1,0 +1,170 @@
+"""Map JSON Schema to Arrow types: one rule a kind, nothing guessed from values.
+
+| JSON Schema | Arrow | Iceberg |
+|---|---|---|
+| boolean | bool | boolean |
+| integer within 32 bits | int32 | int |
+| integer within 64 bits, or without bounds | int64 | long |
+| integer beyond 64 bits | decimal(38, 0) | decimal(38, 0) |
+| number, format float | float | float |
+| number | double | double |
+| number, multipleOf 10**-n | decimal(38, n) | decimal(38, n) |
+| string, format x-singer.decimal with precision, scale | decimal | decimal |
+| string, format date / time | date32 / time64 | date / time |
+| string, format date-time | timestamp(us, UTC) | timestamptz |
+| string, format date-time, x-timezone false | timestamp(us) | timestamp |
+| string, contentEncoding base64 | binary | binary |
+| any other string | string | string |
+| array with typed items | list | list |
+| object with properties | struct | struct |
+| anything else (free-form, mixed types) | string holding JSON | string |
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pyarrow as pa
+
+Json: t.TypeAlias = dict[str, t.Any]
+
+MAX_PRECISION = 38
+DECIMAL_FORMATS = frozenset({"x-singer.decimal", "singer.decimal"})
+UTC_MICROS = pa.timestamp("us", tz="UTC")
+WALL_MICROS = pa.timestamp("us")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One property of a stream.
+
+    `kind` is the JSON type its values have, or `json` where only JSON text holds all.
+    """
+
+    name: str
+    type: pa.DataType
+    kind: str
+    doc: str = ""
+
+
+def columns(schema: Json) -> list[Column]:
+    """Return a column for every property, in the order of the schema."""
+    return [column(name, part) for name, part in schema.get("properties", {}).items()]
+
+
+def column(name: str, schema: t.Any) -> Column:
+    """Return the column of one property."""
+    doc = str(schema.get("description") or "") if isinstance(schema, dict) else ""
+    arrow_type = arrow(schema)
+    if arrow_type is None:
+        return Column(name, pa.string(), "json", doc)
+    return Column(
+        name,
+        arrow_type,
+        min(kinds_of(single(schema)) - {"integer"}, default="integer"),
+        doc,
+    )
+
+
+def arrow(schema: t.Any) -> pa.DataType | None:
+    """Return the Arrow type; None where only JSON text can hold every value."""
+    schema = single(schema)
+    kinds = kinds_of(schema)
+    if kinds == {"integer", "number"}:
+        kinds = {"number"}
+    if len(kinds) != 1:
+        return None
+    rule = _RULES.get(next(iter(kinds)))
+    return rule(schema) if rule else None
+
+
+def single(schema: t.Any) -> Json:
+    """Reduce `anyOf` and `oneOf` to one schema; empty where the types differ."""
+    if not isinstance(schema, dict):
+        return {}
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if not isinstance(options, list) or "type" in schema:
+        return schema
+    real = [option for option in map(single, options) if option.get("type") != "null"]
+    if len(real) == 1:
+        return real[0]
+    kinds = {frozenset(kinds_of(option)) for option in real}
+    return {"type": "string"} if kinds == {frozenset({"string"})} else {}
+
+
+def kinds_of(schema: Json) -> set[str]:
+    """Return the JSON types allowed, null left out."""
+    kinds = schema.get("type", [])
+    return {str(kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)} - {
+        "null"
+    }
+
+
+def _integer(schema: Json) -> pa.DataType:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if not isinstance(low, int) or not isinstance(high, int):
+        return pa.int64()
+    for bits, arrow_type in ((32, pa.int32()), (64, pa.int64())):
+        if -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1):
+            return arrow_type
+    return pa.decimal128(MAX_PRECISION, 0)
+
+
+def _number(schema: Json) -> pa.DataType:
+    step = schema.get("multipleOf")
+    if isinstance(step, (int, float)) and 0 < step < 1:
+        exponent = Decimal(str(step)).normalize()
+        scale = -int(exponent.as_tuple().exponent)
+        if exponent.as_tuple().digits == (1,) and scale < MAX_PRECISION:
+            return pa.decimal128(MAX_PRECISION, scale)
+    return pa.float32() if schema.get("format") == "float" else pa.float64()
+
+
+def _string(schema: Json) -> pa.DataType:
+    text_format = schema.get("format")
+    if text_format in DECIMAL_FORMATS:
+        return _decimal(schema)
+    if schema.get("contentEncoding") == "base64":
+        return pa.binary()
+    if text_format == "date-time":
+        return WALL_MICROS if schema.get("x-timezone") is False else UTC_MICROS
+    by_format = {"date": pa.date32(), "time": pa.time64("us")}
+    return by_format.get(str(text_format), pa.string())
+
+
+def _decimal(schema: Json) -> pa.DataType:
+    precision, scale = schema.get("precision"), schema.get("scale", 0)
+    if isinstance(precision, int) and 0 < precision <= MAX_PRECISION:
+        return pa.decimal128(precision, scale)
+    return pa.string()
+
+
+def _array(schema: Json) -> pa.DataType | None:
+    items = arrow(schema.get("items"))
+    return None if items is None else pa.list_(pa.field("element", items))
+
+
+def _object(schema: Json) -> pa.DataType | None:
+    properties = schema.get("properties")
+    if not properties:
+        return None
+    parts = [(name, arrow(part)) for name, part in properties.items()]
+    # A free-form part becomes JSON text inside the struct.
+    fields = [
+        pa.field(name, kind or pa.string(), metadata=None if kind else JSON_TEXT)
+        for name, kind in parts
+    ]
+    return pa.struct(fields)
+
+
+JSON_TEXT = {b"dativo.json": b"1"}
+_RULES: dict[str, t.Callable[[Json], pa.DataType | None]] = {
+    "boolean": lambda _: pa.bool_(),
+    "integer": _integer,
+    "number": _number,
+    "string": _string,
+    "array": _array,
+    "object": _object,
+}

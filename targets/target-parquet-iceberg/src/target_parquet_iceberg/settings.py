@@ -1,0 +1,175 @@
+"""The settings of the target: names, meanings and defaults."""
+
+from __future__ import annotations
+
+import typing as t
+
+from singer_sdk import typing as th
+
+LOAD_METHODS = ["upsert", "append-only", "overwrite"]
+
+_DEAD_LETTER = th.ObjectType(
+    th.Property(
+        "path",
+        th.StringType,
+        description="Folder or s3:// URL. Default: <warehouse>/_dead_letters.",
+    ),
+    th.Property(
+        "max_ratio",
+        th.NumberType(minimum=0, maximum=1),
+        default=0.01,
+        description="Stop with exit code 65 beyond this part of a stream's records.",
+    ),
+    th.Property(
+        "min_sample",
+        th.IntegerType(minimum=0),
+        default=1000,
+        description="Records of a stream to see before max_ratio counts.",
+    ),
+    th.Property(
+        "max_records",
+        th.IntegerType(minimum=0),
+        default=10_000,
+        description="Stop with exit code 65 beyond this many dead letters of a stream.",
+    ),
+    additional_properties=False,
+)
+_STORAGE = th.ObjectType(
+    th.Property("endpoint", th.StringType, description="URL of the S3 server."),
+    th.Property("access_key_id", th.StringType, secret=True),
+    th.Property("secret_access_key", th.StringType, secret=True),
+    th.Property("session_token", th.StringType, secret=True),
+    th.Property("region", th.StringType),
+    additional_properties=True,
+)
+
+_PROPERTIES = th.PropertiesList(
+    th.Property(
+        "warehouse",
+        th.StringType,
+        default="warehouse",
+        title="Warehouse",
+        description="Where tables live: a folder or s3://bucket/prefix.",
+    ),
+    th.Property(
+        "format",
+        th.StringType(allowed_values=["iceberg", "parquet"]),
+        default="iceberg",
+        title="Format",
+        description="Iceberg tables, or plain Parquet files in a Hive layout.",
+    ),
+    th.Property(
+        "namespace",
+        th.StringType,
+        default="lake",
+        title="Namespace",
+        description="Namespace of the tables in the catalog, folder of Parquet files.",
+    ),
+    th.Property(
+        "catalog",
+        th.ObjectType(additional_properties=True),
+        title="Catalog",
+        secret=True,
+        description=(
+            "PyIceberg catalog properties, passed through. Default: a SQLite catalog "
+            "named dativo at <warehouse>/catalog.db."
+        ),
+    ),
+    th.Property(
+        "storage_options",
+        _STORAGE,
+        title="Storage options",
+        description=(
+            "Access to S3 or MinIO; PyIceberg's own names (s3.*) are taken too."
+        ),
+    ),
+    th.Property(
+        "load_method",
+        th.StringType(allowed_values=LOAD_METHODS),
+        title="Load method",
+        description=(
+            "Default: upsert for streams with key properties; without keys overwrite "
+            "for full loads that carry a version, else append-only."
+        ),
+    ),
+    th.Property(
+        "completion",
+        th.StringType(allowed_values=["evidence", "eof"]),
+        default="evidence",
+        title="Completion",
+        description=(
+            "What proves that a full load is complete: the tap's marker or final STATE "
+            "(evidence), or just the end of the input (eof)."
+        ),
+    ),
+    th.Property(
+        "streams",
+        th.ObjectType(
+            additional_properties=th.ObjectType(
+                th.Property("table", th.StringType),
+                th.Property("load_method", th.StringType(allowed_values=LOAD_METHODS)),
+                th.Property("key_properties", th.ArrayType(th.StringType)),
+                th.Property("partition_by", th.ArrayType(th.StringType)),
+                additional_properties=False,
+            )
+        ),
+        title="Streams",
+        description=(
+            "Overrides for streams by glob: table, load_method, key_properties; "
+            "partition_by for format parquet."
+        ),
+    ),
+    th.Property(
+        "add_record_metadata",
+        th.BooleanType,
+        default=False,
+        title="Add record metadata",
+        description="Add the SDK's _sdc_ columns to every table.",
+    ),
+    th.Property(
+        "commit_max_rows",
+        th.IntegerType(minimum=1),
+        default=1_000_000,
+        title="Commit max rows",
+        description="Commit at the first STATE after this many rows.",
+    ),
+    th.Property(
+        "commit_max_bytes",
+        th.IntegerType(minimum=1),
+        default=512 * 2**20,
+        title="Commit max bytes",
+        description="Commit at the first STATE after this many bytes are held.",
+    ),
+    th.Property(
+        "commit_interval_seconds",
+        th.NumberType(minimum=0),
+        default=60,
+        title="Commit interval",
+        description="Commit at the first STATE after this many seconds.",
+    ),
+    th.Property(
+        "dead_letter",
+        _DEAD_LETTER,
+        title="Dead letters",
+        description="Where refused records go, and how many are too many.",
+    ),
+)
+
+SCHEMA: dict[str, t.Any] = _PROPERTIES.to_dict()
+
+
+def with_defaults(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the settings with the defaults of those that are not given."""
+    return _fill(config, SCHEMA)
+
+
+def _fill(
+    config: t.Mapping[str, t.Any], schema: t.Mapping[str, t.Any]
+) -> dict[str, t.Any]:
+    filled = dict(config)
+    for name, definition in schema.get("properties", {}).items():
+        if "default" in definition:
+            filled.setdefault(name, definition["default"])
+        elif "properties" in definition:
+            filled[name] = _fill(config.get(name) or {}, definition)
+    return filled

@@ -1,0 +1,48 @@
+"""The seam between the loading loop and the formats it can write."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+if t.TYPE_CHECKING:
+    import pyarrow as pa
+
+    from target_parquet_iceberg.plan import Method, Plan
+
+Json: t.TypeAlias = dict[str, t.Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one table takes in one step: all of it becomes visible, or nothing.
+
+    Args:
+        rows: New rows in order of arrival; later ones win over earlier ones.
+        method: What happens to the rows that are there already.
+        keys: Columns that identify a row, for upserts.
+        bookmark: The stream's part of the STATE that covers the rows, if there is one.
+    """
+
+    rows: pa.Table | None
+    method: Method
+    keys: tuple[str, ...]
+    bookmark: Json | None
+
+
+class Table(t.Protocol):
+    """One table of the warehouse, owned by this run while it goes on."""
+
+    def commit(self, commit: Commit) -> None:
+        """Make the commit durable and visible.
+
+        Raises:
+            FencedError: if another run has committed to the table meanwhile.
+        """
+
+
+class Warehouse(t.Protocol):
+    """Opens tables."""
+
+    def table(self, plan: Plan) -> Table:
+        """Return the table of a stream, made where it does not exist."""

@@ -1,0 +1,89 @@
+"""Build the parts of a load from the settings; the only place that knows them all."""
+
+from __future__ import annotations
+
+import random
+import time
+import typing as t
+import uuid
+from datetime import datetime, timezone
+
+from dativo_core.dead_letters import DeadLetterOffice
+from dativo_core.dead_letters import Limits as DeadLetterLimits
+
+from target_parquet_iceberg.failures import ExplainedWarehouse, explained
+from target_parquet_iceberg.load import Limits, Load
+from target_parquet_iceberg.metadata import Metadata
+from target_parquet_iceberg.storage import dead_letter_folder, filesystem
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dativo_core.errors import DataLimitError
+
+    from target_parquet_iceberg.table import Warehouse
+
+Settings: t.TypeAlias = "Mapping[str, t.Any]"
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+def build_load(
+    settings: Settings,
+    *,
+    emit: Callable[[dict[str, t.Any]], None],
+    errors: Mapping[str, type[DataLimitError]],
+) -> Load:
+    """Return the load of one run, its warehouse open."""
+    started = _now()
+    run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    name = settings["warehouse"]
+    with explained(name):
+        warehouse = ExplainedWarehouse(open_warehouse(settings, run_id), name)
+    return Load(
+        warehouse=warehouse,
+        dead_letters=_dead_letters(settings, run_id, errors),
+        emit=emit,
+        clock=time.monotonic,
+        settings=settings,
+        limits=Limits(
+            settings["commit_max_rows"],
+            settings["commit_max_bytes"],
+            settings["commit_interval_seconds"],
+        ),
+        metadata=Metadata(started, _now) if settings["add_record_metadata"] else None,
+    )
+
+
+def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
+    """Return the warehouse that the settings describe."""
+    if settings["format"] == "parquet":
+        from target_parquet_iceberg.parquet import ParquetWarehouse  # noqa: PLC0415
+
+        system, root = filesystem(settings["warehouse"], settings["storage_options"])
+        return ParquetWarehouse(system, root, settings["namespace"], run_id)
+    from target_parquet_iceberg.catalogs import open_catalog  # noqa: PLC0415
+    from target_parquet_iceberg.iceberg import IcebergWarehouse  # noqa: PLC0415
+
+    catalog = open_catalog(settings)
+    return IcebergWarehouse(catalog, settings["namespace"], run_id, _pause)
+
+
+def _dead_letters(
+    settings: Settings, run_id: str, errors: Mapping[str, type[DataLimitError]]
+) -> DeadLetterOffice:
+    chosen = settings["dead_letter"]
+    path = chosen.get("path") or f"{settings['warehouse'].rstrip('/')}/_dead_letters"
+    folder = dead_letter_folder(path, settings["storage_options"])
+    limits = DeadLetterLimits(
+        chosen["max_ratio"], chosen["min_sample"], chosen["max_records"]
+    )
+    return DeadLetterOffice(folder, run_id, limits, errors)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _pause(attempt: int) -> None:
+    # Full jitter: concurrent writers must not meet again.
+    time.sleep(random.uniform(0, min(0.05 * 2**attempt, LONGEST_PAUSE_SECONDS)))  # noqa: S311
