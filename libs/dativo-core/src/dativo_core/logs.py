@@ -42,6 +42,16 @@ def configure(plugin: str) -> None:
     logging.captureWarnings(capture=True)
 
 
+def configure_for_people() -> None:
+    """Print warnings and errors as plain lines: for commands, not for pipelines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(SECRETS)
+    level = _level("dativo") if "LOGLEVEL" in os.environ else logging.WARNING
+    logging.basicConfig(
+        level=level, format="%(message)s", handlers=[handler], force=True
+    )
+
+
 def is_debug() -> bool:
     """Tell whether a person asked for tracebacks."""
     return logging.getLogger().isEnabledFor(logging.DEBUG)

@@ -47,7 +47,7 @@ class Database:
 
     def connect(self, *, autocommit: bool = False) -> dbapi.Connection:
         """Open an ADBC connection, which the caller closes."""
-        import adbc_driver_postgresql.dbapi as postgresql  # type: ignore[import-untyped] # noqa: PLC0415
+        import adbc_driver_postgresql.dbapi as postgresql  # noqa: PLC0415
 
         connection: dbapi.Connection
         connection = postgresql.connect(self.dsn, autocommit=autocommit)

@@ -1,0 +1,28 @@
+"""The `dativo` command and its subcommands."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from dativo_core import logs
+from dativo_core.entrypoint import guarded
+
+from dativo_cli.sandbox import sandbox
+from dativo_cli.state import state
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dativo-cli", message="dativo %(version)s")
+def dativo() -> None:
+    """Look after Dativo's pipelines, tables and bookmarks."""
+
+
+dativo.add_command(state)
+dativo.add_command(sandbox)
+
+
+def main() -> None:
+    """Run the command and exit with one of the documented codes."""
+    logs.configure_for_people()
+    sys.exit(guarded(lambda: dativo.main(standalone_mode=False)))

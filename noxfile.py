@@ -1,0 +1,142 @@
+"""Every check of the repository: one session each, one cell each in CI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.4"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = True
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "typing", "settings"]
+
+ROOT = Path(__file__).parent
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+PACKAGES = sorted(
+    path.parent.relative_to(ROOT) for path in ROOT.glob("*/*/pyproject.toml")
+)
+SOURCES = [".ci", "noxfile.py", "plugins", *(f"{path}/src" for path in PACKAGES)]
+
+
+def find_real_pythons() -> None:
+    """Put pyenv's interpreters on PATH in place of its shims.
+
+    A shim exists for every version but runs only those that the user has activated.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [str(path) for path in sorted(pyenv.glob("versions/3.1*/bin"))]
+    paths = os.environ["PATH"].split(os.pathsep)
+    kept = [path for path in paths if path != str(pyenv / "shims")]
+    os.environ["PATH"] = os.pathsep.join(kept + found)
+
+
+find_real_pythons()
+
+
+def sync(session: nox.Session, *options: str) -> None:
+    """Install what `uv.lock` says, and nothing else, into the session."""
+    session.run_install(
+        "uv",
+        "sync",
+        "--frozen",
+        f"--python={session.virtualenv.location}",
+        *options,
+        env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
+    )
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check rules and layout of the code."""
+    sync(session, "--only-group=lint")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types of all sources."""
+    sync(session, "--all-packages", "--group=typing", "--group=nox")
+    session.run("mypy", *(session.posargs or SOURCES))
+
+
+@nox.session
+def settings(session: nox.Session) -> None:
+    """Check that READMEs, `meltano.yml` and `plugins/` match the plugins."""
+    sync(session)
+    session.run("python", "plugins/sync.py", "--check")
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("package", [nox.param(path, id=path.name) for path in PACKAGES])
+def tests(session: nox.Session, package: Path) -> None:
+    """Test a package with its own dependencies and the test tools only."""
+    sync(session, f"--package={distribution(package)}")
+    sync(session, "--only-group=test", "--inexact")
+    run_pytest(session, str(package))
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """Test what crosses packages."""
+    sync(session)
+    run_pytest(session, "tests")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run the code blocks of the documentation."""
+    sync(session)
+    session.run(
+        "python", ".ci/run_docs.py", *(session.posargs or ["README.md", "docs"])
+    )
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Test the packages as users get them: built, installed, far from the sources."""
+    built = Path(session.create_tmp(), "dist").resolve()
+    pins = built.with_name("pins.txt")
+    session.run_install(
+        *("uv", "build", "--quiet", "--all-packages", "--wheel", "--clear"),
+        f"--out-dir={built}",
+    )
+    session.run_install(
+        *("uv", "export", "--quiet", "--frozen", "--all-packages", "--all-extras"),
+        *("--no-hashes", "--no-emit-workspace", f"--output-file={pins}"),
+    )
+    session.install(
+        f"--constraint={pins}", f"--find-links={built}", *wheel_requirements(built)
+    )
+    session.run("python", "-c", INSTALLED_ONLY)
+    run_pytest(session, *(str(path) for path in PACKAGES))
+
+
+# The workspace's own names must not come from anywhere but the wheels just built.
+INSTALLED_ONLY = """
+import importlib.metadata as metadata, importlib.util as util
+for name in ("dativo_core", "dativo_cli", "dativo_sandbox"):
+    assert "site-packages" in util.find_spec(name).origin, name
+    assert metadata.distribution(name).read_text("direct_url.json") is None, name
+"""
+
+
+def wheel_requirements(built: Path) -> list[str]:
+    """Name the built wheels and the tools that their tests use."""
+    wheels = [path.name.split("-")[:2] for path in sorted(built.glob("*.whl"))]
+    packages = [f"{name}=={version}" for name, version in wheels]
+    return [*packages, "dativo-sandbox[test]", "hypothesis", "pytest"]
+
+
+def distribution(package: Path) -> str:
+    """Return the name under which the package is published."""
+    name = package.name
+    return name if name.startswith("dativo-") else f"dativo-{name}"
+
+
+def run_pytest(session: nox.Session, *paths: str) -> None:
+    """Run tests; a package may have none yet, which pytest tells with code 5."""
+    session.run("pytest", *paths, *session.posargs, success_codes=[0, 5])
