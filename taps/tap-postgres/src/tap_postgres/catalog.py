@@ -1,0 +1,185 @@
+"""What the database holds: the questions to ask, and rows into descriptions."""
+
+from __future__ import annotations
+
+import typing as t
+from collections import defaultdict
+from dataclasses import dataclass
+
+from tap_postgres.queries import quote_literal
+from tap_postgres.values import PgType
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+Rows: t.TypeAlias = "Iterable[tuple[t.Any, ...]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that the user may read."""
+
+    name: str
+    type: PgType
+    declared: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, view, materialized view or foreign table.
+
+    Attributes:
+        physical: Whether its rows have a page and a transaction of their own that
+            the user may see: not so for views and foreign tables.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    rows: int | None
+    physical: bool
+    columns: tuple[Column, ...] = ()
+    key: tuple[str, ...] = ()
+
+    @property
+    def stream(self) -> str:
+        """The name of its stream."""
+        return f"{self.schema}-{self.name}"
+
+    @property
+    def is_view(self) -> bool:
+        """Whether its rows are computed."""
+        return self.kind in {"v", "m"}
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """Everything in `pg_type`, by number."""
+
+    rows: Mapping[int, tuple[t.Any, ...]]
+
+    def resolve(self, oid: int, modifier: int, dimensions: int) -> PgType:
+        """Follow domains and arrays down to a type of the value table."""
+        name, kind, element, base, base_modifier, base_dimensions = self.rows[oid]
+        if kind == "d":
+            return self.resolve(
+                base,
+                base_modifier if modifier == -1 else modifier,
+                dimensions or base_dimensions,
+            )
+        if element is not None:
+            inner = self.resolve(element, modifier, 0)
+            # An array of a domain over an array nests, as declared.
+            below = inner.dimensions if inner.element else 0
+            return PgType(
+                name,
+                element=inner.element or inner,
+                dimensions=max(1, dimensions) + below,
+            )
+        families = {"e": "enum", "c": "composite", "r": "range", "m": "range"}
+        return PgType(families.get(kind, name), modifier)
+
+
+FACTS = """
+SELECT current_setting('server_version_num')::int4, scale(0::money::numeric)
+"""
+
+SCHEMAS = """
+SELECT nspname::text FROM pg_namespace
+WHERE nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%' ORDER BY 1
+"""
+
+# An array type is what some type calls its array; int2vector is not one.
+TYPES = """
+SELECT ty.oid::int8, ty.typname::text, ty.typtype::text, item.oid::int8,
+       ty.typbasetype::int8, ty.typtypmod, ty.typndims
+FROM pg_type ty LEFT JOIN pg_type item ON item.typarray = ty.oid
+"""
+
+_READABLE = """
+WITH RECURSIVE above_foreign AS (
+  SELECT link.inhparent AS oid FROM pg_inherits link
+  JOIN pg_class child ON child.oid = link.inhrelid AND child.relkind = 'f'
+  UNION
+  SELECT link.inhparent FROM pg_inherits link
+  JOIN above_foreign ON above_foreign.oid = link.inhrelid
+), readable AS (
+  SELECT c.oid, n.nspname, c.relname, c.relkind, c.reltuples,
+         c.relkind IN ('r', 'p', 'm') AND has_table_privilege(c.oid, 'SELECT')
+         AND c.oid NOT IN (SELECT oid FROM above_foreign) AS physical
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+    AND c.relpersistence <> 't' AND {schemas}
+    AND has_schema_privilege(n.oid, 'USAGE')
+    AND has_any_column_privilege(c.oid, 'SELECT')
+)
+"""
+_RELATIONS = """
+SELECT oid::int8, nspname::text, relname::text, relkind::text,
+       CASE WHEN reltuples >= 0 THEN reltuples::int8 END, physical
+FROM readable ORDER BY 2, 3
+"""
+_COLUMNS = """
+SELECT a.attrelid::int8, a.attname::text, a.atttypid::int8, a.atttypmod,
+       a.attndims::int4, format_type(a.atttypid, a.atttypmod)
+FROM pg_attribute a JOIN readable ON readable.oid = a.attrelid
+WHERE a.attnum > 0 AND NOT a.attisdropped
+  AND has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+ORDER BY a.attrelid, a.attnum
+"""
+_KEYS = """
+SELECT i.indrelid::int8, a.attname::text
+FROM pg_index i JOIN readable ON readable.oid = i.indrelid
+CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = part.attnum
+WHERE i.indisprimary AND part.place <= i.indnkeyatts
+ORDER BY i.indrelid, part.place
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The statements of a discovery: as many for one table as for two thousand."""
+
+    relations: str
+    columns: str
+    keys: str
+    types: str = TYPES
+
+
+def questions(schemas: Sequence[str]) -> Questions:
+    """Ask about the named schemas, or about all but the system's."""
+    listed = ", ".join(map(quote_literal, schemas))
+    condition = (
+        f"n.nspname IN ({listed})"
+        if schemas
+        else "n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'"
+    )
+    readable = _READABLE.replace("{schemas}", condition)
+    return Questions(readable + _RELATIONS, readable + _COLUMNS, readable + _KEYS)
+
+
+def relations(rows: Rows, columns: Rows, keys: Rows, types: Rows) -> list[Relation]:
+    """Put the answers together."""
+    resolve = Types({oid: tuple(rest) for oid, *rest in types}).resolve
+    columns_of: dict[int, list[Column]] = defaultdict(list)
+    for oid, name, type_oid, modifier, dimensions, declared in columns:
+        pg_type = resolve(type_oid, modifier, dimensions)
+        columns_of[oid].append(Column(name, pg_type, declared))
+    key_of: dict[int, list[str]] = defaultdict(list)
+    for oid, name in keys:
+        key_of[oid].append(name)
+    return [
+        Relation(
+            *facts[:6],
+            columns=tuple(columns_of[facts[0]]),
+            key=_readable_key(key_of[facts[0]], columns_of[facts[0]]),
+        )
+        for facts in rows
+    ]
+
+
+def _readable_key(key: Sequence[str], columns: Sequence[Column]) -> tuple[str, ...]:
+    names = {column.name for column in columns}
+    return tuple(key) if names.issuperset(key) else ()

@@ -1,0 +1,112 @@
+"""Turn what Postgres and its driver say into what a person should do."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from dativo_core.errors import (
+    ConfigurationError,
+    CredentialsError,
+    DativoError,
+    TryLaterError,
+)
+
+Kind: t.TypeAlias = "type[DativoError]"
+
+_LATER = "Run again later; the state so far is safe."
+_TLS = "Check ssl_enable, ssl_mode and the ssl_ certificate settings."
+
+# The first row whose SQLSTATE (by prefix) or words (by pattern) fit decides.
+_RULES: tuple[tuple[str, str, Kind, str], ...] = (
+    ("", r"no pg_hba\.conf entry.*no encryption", ConfigurationError, _TLS),
+    (
+        "",
+        r"SSL error|certificate|server does not support SSL|private key|sslmode",
+        ConfigurationError,
+        _TLS,
+    ),
+    (
+        "28",
+        r"password authentication failed|no password supplied|role .* does not exist"
+        r"|no pg_hba\.conf entry|is not permitted to log in|authentication failed",
+        CredentialsError,
+        "Check the settings user and password, and pg_hba.conf on the server.",
+    ),
+    (
+        "3D",
+        r"database .* does not exist",
+        ConfigurationError,
+        "Check the setting database.",
+    ),
+    (
+        "42501",
+        r"permission denied",
+        CredentialsError,
+        "GRANT SELECT on the relation (and USAGE on its schema) to the user, or "
+        "deselect the stream.",
+    ),
+    (
+        "42P01",
+        "",
+        ConfigurationError,
+        "Discover again: the catalog names what is no longer there.",
+    ),
+    (
+        "42",
+        "",
+        ConfigurationError,
+        "Check custom_where_clauses of the stream in stream_options, then discover "
+        "again: a column may have changed.",
+    ),
+    ("22", "", ConfigurationError, "Check custom_where_clauses and the state."),
+    ("53300", r"too many (clients|connections)|connection slots", TryLaterError, ""),
+    (
+        "57P",
+        r"is starting up|is shutting down|terminating connection",
+        TryLaterError,
+        "",
+    ),
+    ("40", "", TryLaterError, ""),
+    ("08", "", TryLaterError, ""),
+    ("53", "", TryLaterError, ""),
+    ("57", "", TryLaterError, ""),
+    (
+        "",
+        r"refused|time(d )?\s?out|expired|could not translate host|Name or service"
+        r"|server closed the connection|reset by peer|unreachable|no connection"
+        r"|could not (receive|send) data|connection (not open|is lost)|SSL SYSCALL",
+        TryLaterError,
+        "Check host and port, or run again later.",
+    ),
+)
+
+
+def explain(sqlstate: str | None, text: str, place: str) -> DativoError | None:
+    """Return the error to raise; None for what no rule knows.
+
+    Args:
+        sqlstate: Five characters, if the driver gave them.
+        text: The driver's message.
+        place: What was done where, for the start of the sentence.
+    """
+    words = plain(text)
+    for prefix, pattern, kind, hint in _RULES:
+        by_state = bool(prefix and sqlstate and sqlstate.startswith(prefix))
+        by_words = bool(not sqlstate and pattern) and bool(
+            re.search(pattern, words, re.IGNORECASE)
+        )
+        if by_state or by_words:
+            return kind(f"{place}: {words}.", hint=hint or _LATER)
+    return None
+
+
+def plain(text: str) -> str:
+    """Reduce a driver's message to the server's sentence."""
+    text = text.replace("\\n", "\n").replace("\\t", " ")
+    text = re.split(r"\n*Query was:|\n*LINE \d+:|\. SQLSTATE:", text)[0]
+    text = re.sub(r"^[A-Z_]+: ", "", text)
+    text = re.sub(r"\[libpq\] Failed to [^:]*: ", "", text)
+    text = re.sub(r"could not begin COPY: ", "", text)
+    text = re.sub(r"(ERROR|FATAL):\s+", "", text)
+    return " ".join(text.split()).rstrip(".")

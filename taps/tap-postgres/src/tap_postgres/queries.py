@@ -1,0 +1,207 @@
+"""SQL text: quoting, and the statements that read rows."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TIME_TYPES = {"date", "timestamp", "timestamptz"}
+# Clocks of application servers differ, and a transaction's start is reported a moment
+# after it: reading a little further back costs nothing, since `xmin` filters.
+CLOCK_SLACK = "10 minutes"
+
+_TIME_ZONE = "(SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The column that orders changes."""
+
+    table: str
+    name: str
+    type: str
+    declared: str
+
+    def literal(self, value: t.Any) -> str:
+        """Return a value of the column as SQL."""
+        return f"{quote_literal(str(value))}::{self.declared}"
+
+    @property
+    def sql(self) -> str:
+        """The quoted column; alone, its name would mean the rendered value."""
+        return f"{quote_identifier(self.table)}.{quote_identifier(self.name)}"
+
+    @property
+    def ordinary(self) -> str:
+        """The condition that a value is neither special nor in the future.
+
+        Such a value would sit above all others forever and hide them.
+        """
+        if self.type in TIME_TYPES:
+            return f"{self.sql} <= {moment('clock_timestamp()', self.type)}"
+        if self.type in {"float4", "float8", "numeric"}:
+            return f"{self.sql} NOT IN ('NaN', 'Infinity', '-Infinity')"
+        return f"{self.sql} IS NOT NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The transactions whose rows are wanted: ages, counted from the next one.
+
+    A row of a transaction that Postgres has frozen long ago may seem to lie in the
+    future (a negative age): that is old.
+    """
+
+    youngest: int
+    oldest: int | None
+
+    @property
+    def sql(self) -> str:
+        """The condition on a row's `xmin`."""
+        if self.oldest is None:
+            return f"NOT age(xmin) BETWEEN 0 AND {self.youngest - 1}"
+        return f"age(xmin) BETWEEN {self.youngest} AND {self.oldest}"
+
+
+def quote_identifier(name: str) -> str:
+    """Quote a name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(text: str) -> str:
+    """Quote text; `standard_conforming_strings` is on."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def qualified(schema: str, name: str) -> str:
+    """Return a relation's full name."""
+    return f"{quote_identifier(schema)}.{quote_identifier(name)}"
+
+
+def moment(expression: str, cursor_type: str) -> str:
+    """Turn a moment into a cursor's type, as sessions of this server would."""
+    if cursor_type == "timestamptz":
+        return expression
+    local = f"({expression} AT TIME ZONE {_TIME_ZONE})"
+    return f"{local}::date" if cursor_type == "date" else local
+
+
+def select(
+    relation: str,
+    columns: Sequence[tuple[str, str]],
+    where: Sequence[str] = (),
+    *,
+    order: str = "",
+    limit: int | None = None,
+) -> str:
+    """Build a query; columns are pairs of expression and name."""
+    listed = ", ".join(
+        f"{expression} AS {quote_identifier(name)}" for expression, name in columns
+    )
+    # A line break ends a comment that a custom clause may carry.
+    conditions = " AND ".join(f"({clause}\n)" for clause in where)
+    parts = (
+        f"SELECT {listed} FROM {relation}",  # noqa: S608 names are quoted
+        conditions and f"WHERE {conditions}",
+        order and f"ORDER BY {order}",
+        f"LIMIT {limit}" if limit is not None else "",
+    )
+    return " ".join(part for part in parts if part)
+
+
+def pages(first: int, end: int | None) -> str:
+    """Rows on pages from the first up to, not including, the end."""
+    start = f"ctid >= '({first},0)'::tid"
+    return start if end is None else f"{start} AND ctid < '({end},0)'::tid"
+
+
+def at_least(cursor: Cursor, value: t.Any, *, slack: bool = False) -> str:
+    """Rows at or above a value, and those that have none."""
+    bound = cursor.literal(value)
+    if slack and cursor.type in TIME_TYPES:
+        bound = f"{bound} - interval '{CLOCK_SLACK}'"
+    return f"{cursor.sql} >= {bound} OR {cursor.sql} IS NULL"
+
+
+def before(cursor: Cursor, microseconds: int) -> str:
+    """Rows below a moment, and those without a value."""
+    when = f"to_timestamp({microseconds}::numeric / 1000000)"
+    bound = moment(when, cursor.type)
+    # Rows of the day itself are there; they come again until the day is over.
+    sign = "<=" if cursor.type == "date" else "<"
+    return f"{cursor.sql} {sign} {bound} OR {cursor.sql} IS NULL"
+
+
+def highest(relation: str, cursor: Cursor) -> str:
+    """Ask for the highest ordinary value, and for a time after that was true."""
+    top = (
+        f"SELECT {cursor.sql} FROM {relation} "  # noqa: S608 names are quoted
+        f"WHERE {cursor.ordinary} "
+        f"ORDER BY {cursor.sql} DESC LIMIT 1"
+    )
+    return f"SELECT ({top})::text, {_microseconds('clock_timestamp()')}"
+
+
+def is_later(cursor: Cursor, new: t.Any, old: t.Any) -> str:
+    """Ask whether a value comes after another, in the server's own order."""
+    return f"SELECT {cursor.literal(new)} > {cursor.literal(old)}"
+
+
+def _microseconds(expression: str) -> str:
+    return f"(extract(epoch FROM {expression}) * 1000000)::int8"
+
+
+SESSION = """
+SELECT set_config('TimeZone', 'UTC', true),
+       set_config('IntervalStyle', 'iso_8601', true),
+       set_config('DateStyle', 'ISO, YMD', true),
+       set_config('extra_float_digits', '1', true),
+       set_config('bytea_output', 'hex', true),
+       set_config('xmlbinary', 'base64', true),
+       set_config('standard_conforming_strings', 'on', true)
+"""
+
+# 3 is the first ordinary transaction number, so age('3') tells the next one.
+SNAPSHOT = """
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8,
+       pg_snapshot_xmax(pg_current_snapshot())::text::int8,
+       age('3'::xid),
+       CASE WHEN has_function_privilege('pg_control_system()', 'execute')
+            THEN (SELECT system_identifier FROM pg_control_system())::text
+            ELSE '' END || '/' || (SELECT oid FROM pg_database
+                                   WHERE datname = current_database())
+"""
+
+# Each open transaction holds a lock on its own virtual number, which everybody may
+# see; its start is hidden from users without pg_read_all_stats.
+ACTIVITY = f"""
+WITH open AS (
+  SELECT session.xact_start FROM pg_stat_activity session
+  WHERE session.datname = current_database() AND session.pid <> pg_backend_pid()
+    AND session.backend_type IS DISTINCT FROM 'autovacuum worker'
+    AND session.application_name <> 'tap-postgres'
+    AND (session.xact_start IS NOT NULL OR session.backend_type IS NULL AND EXISTS (
+         SELECT FROM pg_locks l WHERE l.pid = session.pid
+         AND l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock'))
+)
+SELECT {_microseconds("statement_timestamp()")},
+       (SELECT {_microseconds("min(xact_start)")} FROM open),
+       (SELECT count(*) FROM open WHERE xact_start IS NULL),
+       (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
+       pg_is_in_recovery()
+"""  # noqa: S608 constants
+
+LAYOUT = """
+WITH RECURSIVE parts AS (
+  SELECT {oid}::oid AS oid
+  UNION SELECT link.inhrelid FROM pg_inherits link JOIN parts ON parts.oid = inhparent
+)
+SELECT max(pg_relation_size(oid)) / current_setting('block_size')::int8,
+       (sum(pg_relation_size(oid)) / current_setting('block_size')::int8)::int8,
+       md5(string_agg(oid || ':' || coalesce(pg_relation_filenode(oid), 0), ','
+                      ORDER BY oid))
+FROM parts
+"""
