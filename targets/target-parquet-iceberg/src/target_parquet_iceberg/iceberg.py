@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 STATE = "dativo.state"
 RUN_ID = "dativo.run-id"
 SEQUENCE = "dativo.sequence"
+STREAM = "dativo.stream"
 ATTEMPTS = 10
 _CERTAIN = (CommitFailedException, ValidationException)
 _UNCERTAIN = (
@@ -163,14 +164,18 @@ class IcebergTable:
     ) -> None:
         if commit.rows is not None:
             self._evolve(transaction, writer, commit.rows.schema)
-        properties = {RUN_ID: self._run_id, SEQUENCE: str(self._sequence + 1)}
+        properties = {
+            STREAM: self._stream,
+            RUN_ID: self._run_id,
+            SEQUENCE: str(self._sequence + 1),
+        }
         if commit.bookmark is not None:
             properties[STATE] = json.dumps(commit.bookmark, sort_keys=True)
         transaction.set_properties(properties)
         delta = _delta(writer, commit)
-        if delta.added or delta.removed:
-            summary = {name: properties[name] for name in (RUN_ID, SEQUENCE)}
-            writer.commit(delta, {**summary, "dativo.stream": self._stream})
+        if not delta.is_empty:
+            summary = {name: properties[name] for name in (STREAM, RUN_ID, SEQUENCE)}
+            writer.commit(delta, summary)
 
     def _evolve(
         self, transaction: Transaction, writer: SnapshotWriter, rows: pa.Schema

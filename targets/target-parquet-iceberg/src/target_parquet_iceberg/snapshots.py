@@ -1,4 +1,4 @@
-"""All that depends on PyIceberg's internals: data files in, one snapshot out.
+"""Data files in, one snapshot out: with `row_delta`, all that knows PyIceberg inside.
 
 PyIceberg's own upsert makes three snapshots and builds a predicate a row
 (https://github.com/apache/iceberg-python/issues/2159); its pieces below the public
@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import typing as t
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -24,20 +25,43 @@ from pyiceberg.expressions import (
 from pyiceberg.io.pyarrow import (
     ArrowScan,
     _dataframe_to_data_files,
+    _read_all_delete_files,
     schema_to_pyarrow,
 )
-from pyiceberg.table import DataScan
+from pyiceberg.table import DataScan, FileScanTask
+from pyiceberg.table.snapshots import Operation
 
 from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.merge import bounds, hits
+from target_parquet_iceberg.row_delta import RowDelta, write_position_deletes
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
-    from pyiceberg.table import FileScanTask, Transaction
+    from pyiceberg.table import Transaction
     from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.typedef import Record
+
+
+@dataclass(frozen=True, slots=True)
+class CostRule:
+    """When a data file is written anew instead of getting deletes beside it.
+
+    Args:
+        small_bytes: Files up to this size are cheap to rewrite, and better merged.
+        hit_ratio: With a larger part of its rows gone, a file is not worth keeping.
+    """
+
+    small_bytes: int = 8 * 2**20
+    hit_ratio: float = 0.3
+
+    def rewrites(self, file: DataFile, hit_rows: int) -> bool:
+        """Tell whether to write a file anew."""
+        is_small = file.file_size_in_bytes <= self.small_bytes
+        return is_small or hit_rows > self.hit_ratio * file.record_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +70,12 @@ class Delta:
 
     added: tuple[DataFile, ...] = ()
     removed: tuple[DataFile, ...] = ()
+    deletes: tuple[DataFile, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to commit."""
+        return not (self.added or self.removed or self.deletes)
 
 
 @dataclass(slots=True)
@@ -53,6 +83,7 @@ class SnapshotWriter:
     """Writes data files for one transaction and turns them into a snapshot."""
 
     transaction: Transaction
+    rule: CostRule = field(default_factory=CostRule)
     written: list[DataFile] = field(default_factory=list)
     _id: uuid.UUID = field(default_factory=uuid.uuid4)
     _counter: itertools.count[int] = field(default_factory=itertools.count)
@@ -77,55 +108,100 @@ class SnapshotWriter:
         return Delta(tuple(self._write(rows)) if rows is not None else (), present)
 
     def upsert(self, rows: pa.Table, keys: Sequence[str]) -> Delta:
-        """Write rows as new data files, and those files anew that hold their keys."""
+        """Write rows as new data files and delete the rows that have their keys.
+
+        A data file that is small or mostly hit is written anew without them; any
+        other gets position deletes, which every engine reads.
+        """
         wanted = rows.select(list(keys))
         added: list[DataFile] = []
         removed: list[DataFile] = []
+        positions: dict[tuple[int, Record], dict[str, pa.Array]] = defaultdict(dict)
         for task in self._tasks(_within(bounds(wanted))):
+            dead = self._dead_rows(task)
             found = hits(self._read(task, keys), wanted)
-            if not pc.any(found).as_py():
+            fresh = found if dead is None else pc.and_not(found, dead)
+            count = pc.sum(fresh).as_py() or 0
+            if not count:
                 continue
-            kept = self._read(task).filter(pc.invert(found))
-            removed.append(task.file)
-            added += self._write(kept)
-        return Delta((*added, *self._write(rows)), tuple(removed))
+            if self.rule.rewrites(task.file, count):
+                gone = found if dead is None else pc.or_(found, dead)
+                added += self._write(self._read(task).filter(pc.invert(gone)))
+                removed.append(task.file)
+            else:
+                place = (task.file.spec_id, task.file.partition)
+                rows_of_file = pc.indices_nonzero(fresh).cast(pa.int64())
+                positions[place][task.file.file_path] = rows_of_file
+        deletes = [
+            self._delete(*place, by_file) for place, by_file in positions.items()
+        ]
+        return Delta((*added, *self._write(rows)), tuple(removed), tuple(deletes))
 
     def commit(self, delta: Delta, summary: dict[str, str]) -> None:
         """Add the snapshot to the transaction."""
-        update = self.transaction.update_snapshot(snapshot_properties=summary)
-        producer = update.overwrite() if delta.removed else update.fast_append()
+        appends = not (delta.removed or delta.deletes)
+        producer = RowDelta(
+            operation=Operation.APPEND if appends else Operation.OVERWRITE,
+            transaction=self.transaction,
+            io=self._io,
+            snapshot_properties=summary,
+        )
         with producer:
             for file in delta.removed:
                 producer.delete_data_file(file)
             for file in delta.added:
                 producer.append_data_file(file)
+            for file in delta.deletes:
+                producer.append_delete_file(file)
 
     def discard(self) -> None:
         """Delete the files written; only after a commit that certainly failed."""
         for file in self.written:
-            self.transaction._table.io.delete(file.file_path)  # noqa: SLF001
+            self._io.delete(file.file_path)
+
+    @property
+    def _io(self) -> FileIO:
+        return self.transaction._table.io  # noqa: SLF001
 
     def _write(self, rows: pa.Table) -> Iterator[DataFile]:
         if not rows.num_rows:
             return
         whole = conform(rows, self.arrow_schema())
-        table_io = self.transaction._table.io  # noqa: SLF001
         for file in _dataframe_to_data_files(
-            self.metadata, whole, table_io, self._id, self._counter
+            self.metadata, whole, self._io, self._id, self._counter
         ):
             self.written.append(file)
             yield file
 
+    def _delete(
+        self, spec_id: int, partition: Record, positions: dict[str, pa.Array]
+    ) -> DataFile:
+        name = f"{self._id}-{next(self._counter):05d}-deletes.parquet"
+        provider = self.transaction._table.location_provider()  # noqa: SLF001
+        path = provider.new_data_location(name)
+        file = write_position_deletes(self._io, path, positions, partition, spec_id)
+        self.written.append(file)
+        return file
+
     def _tasks(self, row_filter: BooleanExpression) -> Iterable[FileScanTask]:
-        table_io = self.transaction._table.io  # noqa: SLF001
-        return DataScan(self.metadata, table_io, row_filter=row_filter).plan_files()
+        return DataScan(self.metadata, self._io, row_filter=row_filter).plan_files()
+
+    def _dead_rows(self, task: FileScanTask) -> pa.Array | None:
+        """Return, for each row of a file, whether an earlier delete covers it."""
+        if not task.delete_files:
+            return None
+        deleted = _read_all_delete_files(self._io, [task])
+        parts = deleted.get(task.file.file_path, [])
+        positions = [chunk for part in parts for chunk in part.chunks]
+        rows = pa.array(range(task.file.record_count), pa.int64())
+        return pc.is_in(rows, pa.chunked_array(positions, pa.int64()))
 
     def _read(self, task: FileScanTask, columns: Sequence[str] = ()) -> pa.Table:
+        """Read all rows of a file, deleted ones too: row number is position."""
         schema: Schema = self.metadata.schema()
         projected = schema.select(*columns) if columns else schema
-        table_io = self.transaction._table.io  # noqa: SLF001
-        scan = ArrowScan(self.metadata, table_io, projected, AlwaysTrue())
-        rows = scan.to_table([task])
+        scan = ArrowScan(self.metadata, self._io, projected, AlwaysTrue())
+        rows = scan.to_table([FileScanTask(task.file)])
         names = list(columns) or rows.column_names
         return rows.select(names).cast(plain(rows.select(names).schema))
 
