@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -29,14 +30,26 @@ if t.TYPE_CHECKING:
 def run(plugin: type[PluginBase], arguments: Sequence[str] | None = None) -> t.NoReturn:
     """Run the plugin as a command and exit with one of `ExitCode`."""
     logs.configure(plugin.name)
-    command = plugin.get_singer_command().main
-    sys.exit(guarded(lambda: command(arguments, plugin.name, standalone_mode=False)))
+    command = plugin.get_singer_command()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    sys.exit(guarded(lambda: _invoke(command, plugin.name, given)))
+
+
+def _invoke(command: click.Command, name: str, arguments: list[str]) -> t.Any:
+    # Not main(): it makes a closed pipe exit code 1, and Ctrl-C an exception.
+    try:
+        with command.make_context(name, arguments) as context:
+            return command.invoke(context)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
 
 
 def guarded(work: t.Callable[[], t.Any]) -> int:
     """Do the work; log what a person needs to know of a failure; return the code."""
     try:
         result = work()
+    except KeyboardInterrupt:  # before the plugin has set its own handler
+        return ExitCode.INTERRUPTED
     except Exception as exception:  # noqa: BLE001 the last place that can explain it
         return _report(exception)
     return result if isinstance(result, int) else ExitCode.COMPLETE
@@ -88,16 +101,23 @@ def explain(exception: Exception) -> DativoError | None:
                 "The reader of the output closed the pipe.",
                 hint="Look at the target's own last message.",
             )
-        # The SDK raises FileExistsError for a file that does not exist.
-        case FileNotFoundError() | FileExistsError():
-            return ConfigurationError(
-                f"{exception}.", hint="Check the path given on the command line."
-            )
+        case OSError():
+            return _explain_file(exception)
         case json.JSONDecodeError():
             return ConfigurationError(
                 f"A file given on the command line is not JSON: {exception}.",
                 hint="Check --config, --catalog and --state.",
             )
+    return None
+
+
+def _explain_file(error: OSError) -> DativoError | None:
+    if error.errno == errno.ENOSPC:
+        return TryLaterError(f"{error}.", hint="Make room, then run again.")
+    # The SDK raises FileExistsError for a file that does not exist.
+    if isinstance(error, (FileNotFoundError, FileExistsError)):
+        hint = "Check the path given on the command line."
+        return ConfigurationError(f"{error}.", hint=hint)
     return None
 
 
