@@ -1,7 +1,7 @@
 """The contenders: what each one runs, and how DuckDB sees what it has stored.
 
-Words in braces are places: `{programs}` of this environment, `{peers}` of other
-projects, `{bench}` with these files, `{data}` made once, `{work}` fresh for each run.
+Words in braces are places: `{programs}` of this project, `{peers}` of others,
+`{bench}` with these files, `{data}` made once, `{work}` fresh for each run.
 """  # noqa: INP001 a part of run.py
 
 from __future__ import annotations

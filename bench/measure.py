@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 PATIENCE_SECONDS = 1800.0
+# They make every start compile anew, or every line a system call of its own.
+_UNFAIR = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 # ru_maxrss is in kilobytes, on macOS in bytes.
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -53,6 +55,7 @@ def run(pipe: t.Sequence[t.Sequence[str]], stdin: str, work: Path) -> Run:
     order = json.dumps({"pipe": pipe, "stdin": stdin, "work": str(work)})
     done = subprocess.run(
         [sys.executable, __file__],
+        env=_environment(),
         input=order,
         capture_output=True,
         text=True,
@@ -66,6 +69,10 @@ def run(pipe: t.Sequence[t.Sequence[str]], stdin: str, work: Path) -> Run:
             msg = f"{cost.program} ended with {cost.code}:\n{said}"
             raise FailedError(msg)
     return Run(found["seconds"], costs)
+
+
+def _environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in _UNFAIR}
 
 
 def log(work: Path, number: int) -> Path:

@@ -23,6 +23,7 @@ HEAD = (
     "krows/s",
     "seconds (min to max)",
     "CPU seconds",
+    "krows per CPU second",
     "peak MB",
     "of the limit",
     "times the peer",
@@ -82,6 +83,8 @@ def _cells(rows: int, name: str, runs: Mapping[str, Sequence[Run]]) -> Iterable[
     yield f"{rows / middle / 1000:.1f}"
     yield f"{middle:.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
     yield _each(runs[name], lambda cost: cost.cpu_seconds, "{:.2f}")
+    spent = [sum(cost.cpu_seconds for cost in run.costs) for run in runs[name]]
+    yield f"{rows / statistics.median(spent) / 1000:.1f}"
     yield _each(runs[name], lambda cost: cost.peak_bytes / 1e6, "{:.0f}")
     for other in (REFERENCE, PEER):
         yield _ratio(runs.get(other), middle)

@@ -31,14 +31,17 @@ if t.TYPE_CHECKING:
     from dativo_sandbox.database import Database
 
 BENCH = Path(__file__).resolve().parent
-PEERS = BENCH.parent / ".dativo" / "peers"
-PROGRAMS = Path(sys.executable).parent
+ROOT = BENCH.parent
+PEERS = ROOT / ".dativo" / "peers"
+OURS = ROOT / ".dativo" / "bench"
+PACKAGES = ("dativo-tap-postgres", "dativo-target-parquet-iceberg")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the data, run all rounds, write the report."""
     options = parser().parse_args(arguments)
     names = chosen(options.only, peers=options.peers)
+    install_ours()
     for peer in sorted({peer for name in names for peer in CONTENDERS[name].peers}):
         install(peer)
     load = os.getloadavg()[0]
@@ -71,6 +74,14 @@ def chosen(only: Sequence[str] | None, *, peers: bool) -> list[str]:
     return [name for name, it in CONTENDERS.items() if peers or not it.peers]
 
 
+def install_ours() -> None:
+    """Give our programs what users have: no tool of ours, no pandas, all compiled."""
+    packages = [f"--package={name}" for name in PACKAGES]
+    python = f"--python={sys.executable}"
+    options = ("--frozen", "--no-default-groups", "--compile-bytecode", python)
+    uv("sync", *options, *packages, UV_PROJECT_ENVIRONMENT=str(OURS))
+
+
 def install(peer: str) -> None:
     """Give another project's package an environment of its own, as pinned."""
     pins = json.loads((BENCH / "peers.json").read_text(encoding="utf-8"))[peer]
@@ -79,14 +90,19 @@ def install(peer: str) -> None:
     if complete.exists() and json.loads(complete.read_text(encoding="utf-8")) == pins:
         return
     uv("venv", "--clear", "--python", sys.executable, str(venv))
-    uv("pip", "install", "--python", str(venv / "bin" / "python"), *pins)
+    python = str(venv / "bin" / "python")
+    uv("pip", "install", "--compile-bytecode", "--python", python, *pins)
     complete.write_text(json.dumps(pins), encoding="utf-8")
 
 
-def uv(*arguments: str) -> None:
+def uv(*arguments: str, **variables: str) -> None:
     """Run uv with the Python that is here."""
-    variables = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    subprocess.run([find_uv_bin(), "--quiet", *arguments], check=True, env=variables)
+    subprocess.run(
+        [find_uv_bin(), "--quiet", *arguments],
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "UV_PYTHON_DOWNLOADS": "never", **variables},
+    )
 
 
 class Race:
@@ -142,7 +158,7 @@ class Race:
             bench=BENCH,
             data=self._data,
             peers=PEERS,
-            programs=PROGRAMS,
+            programs=OURS / "bin",
             work=self._work,
         )
 

@@ -39,5 +39,11 @@ def show(config: str | None, warehouse: str | None, stream: str | None) -> None:
 
 def _bookmarks(settings: dict[str, t.Any]) -> Iterator[tuple[str, t.Any]]:
     from target_parquet_iceberg.bookmarks import stored  # noqa: PLC0415 heavy
+    from target_parquet_iceberg.catalogs import is_remote, local  # noqa: PLC0415
 
+    warehouse = settings.get("warehouse", "warehouse")
+    # To open a local warehouse would be to make it.
+    if not is_remote(warehouse) and not local(warehouse).is_dir():
+        msg = f"There is no warehouse at {local(warehouse)}."
+        raise ConfigurationError(msg, hint="Name it with --warehouse or --config.")
     yield from stored(settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import signal
@@ -30,6 +29,9 @@ if t.TYPE_CHECKING:
 def run(plugin: type[PluginBase], arguments: Sequence[str] | None = None) -> t.NoReturn:
     """Run the plugin as a command and exit with one of `ExitCode`."""
     logs.configure(plugin.name)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # The plugin sets its own, but not before it has read its settings.
+        signal.signal(number, terminate)
     command = plugin.get_singer_command()
     given = sys.argv[1:] if arguments is None else list(arguments)
     sys.exit(guarded(lambda: _invoke(command, plugin.name, given)))
@@ -48,8 +50,6 @@ def guarded(work: t.Callable[[], t.Any]) -> int:
     """Do the work; log what a person needs to know of a failure; return the code."""
     try:
         result = work()
-    except KeyboardInterrupt:  # before the plugin has set its own handler
-        return ExitCode.INTERRUPTED
     except Exception as exception:  # noqa: BLE001 the last place that can explain it
         return _report(exception)
     return result if isinstance(result, int) else ExitCode.COMPLETE
@@ -103,7 +103,8 @@ def explain(exception: Exception) -> DativoError | None:
             )
         case OSError():
             return _explain_file(exception)
-        case json.JSONDecodeError():
+        # Not json's: the SDK reads files with simplejson, where that is installed.
+        case ValueError() if type(exception).__name__ == "JSONDecodeError":
             return ConfigurationError(
                 f"A file given on the command line is not JSON: {exception}.",
                 hint="Check --config, --catalog and --state.",
@@ -117,7 +118,7 @@ def _explain_file(error: OSError) -> DativoError | None:
     # The SDK raises FileExistsError for a file that does not exist.
     if isinstance(error, (FileNotFoundError, FileExistsError)):
         hint = "Check the path given on the command line."
-        return ConfigurationError(f"{error}.", hint=hint)
+        return ConfigurationError(f"{str(error).rstrip('.')}.", hint=hint)
     return None
 
 

@@ -16,6 +16,7 @@ from singer_sdk.logging import StructuredFormatter
 from dativo_core.redaction import SecretFilter
 
 SECRETS = SecretFilter()
+_FREE_PARTS = ("message", "exception", "extra")
 
 
 class JsonLines(StructuredFormatter):
@@ -24,8 +25,9 @@ class JsonLines(StructuredFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Render one log record as a line of JSON."""
         # Part by part: a secret with quotes looks different in the line as a whole.
-        content = SECRETS.mask_all(json.loads(super().format(record)))
-        return json.dumps(content, separators=(",", ":"))
+        line = json.loads(super().format(record))
+        said = {name: line[name] for name in _FREE_PARTS if name in line}
+        return json.dumps(line | SECRETS.mask_all(said), separators=(",", ":"))
 
 
 def configure(plugin: str) -> None:

@@ -19,6 +19,8 @@ def stored(config: Mapping[str, t.Any]) -> Iterator[tuple[str, dict[str, t.Any]]
     settings = with_defaults(config)
     with explained(settings["warehouse"]):
         catalog = open_catalog(settings)
+        if not catalog.namespace_exists(settings["namespace"]):
+            return
         for identifier in catalog.list_tables(settings["namespace"]):
             properties = catalog.load_table(identifier).properties
             if STATE in properties and STREAM in properties:

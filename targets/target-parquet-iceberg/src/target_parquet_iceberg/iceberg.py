@@ -1,8 +1,9 @@
 """Iceberg tables: data, schema and bookmark in one fenced commit.
 
-The fence is the table property `dativo.sequence`: a run remembers what it saw when it
-opened the table, and every commit adds one. PyIceberg's own retry would let a second
-run commit on top of the first, so it is switched off and this module retries itself.
+The fence is a pair of table properties, `dativo.run-id` and `dativo.sequence`: a run
+remembers what it saw when it opened the table, and every commit adds one. PyIceberg's
+own retry would let a second run commit on top of the first, so it is not used and this
+module retries itself.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pyiceberg.exceptions import (
     ValidationException,
 )
 from requests import RequestException
+from sqlalchemy.exc import DBAPIError
 
 from target_parquet_iceberg.evolution import merge
 from target_parquet_iceberg.merge import last_by_key
@@ -36,7 +38,6 @@ if t.TYPE_CHECKING:
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as PyIcebergTable
-    from pyiceberg.table import Transaction
 
     from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.table import Commit
@@ -48,17 +49,19 @@ RUN_ID = "dativo.run-id"
 SEQUENCE = "dativo.sequence"
 STREAM = "dativo.stream"
 ATTEMPTS = 10
-_CERTAIN = (CommitFailedException, ValidationException)
-_UNCERTAIN = (
+_REFUSED = (CommitFailedException, ValidationException)
+_UNANSWERED = (
     CommitStateUnknownException,
+    ConnectionError,
+    DBAPIError,
+    RequestException,
     ServerError,
     ServiceUnavailableError,
-    RequestException,
+    TimeoutError,
 )
 TABLE_PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
-    "commit.retry.num-retries": "0",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "50",
 }
@@ -103,6 +106,13 @@ class IcebergWarehouse:
             return self._catalog.load_table(identifier)
 
 
+class Fence(t.NamedTuple):
+    """Who committed to a table last, and how many commits there were before."""
+
+    run_id: str
+    sequence: int
+
+
 class IcebergTable:
     """One Iceberg table, fenced against other runs from the moment it is opened."""
 
@@ -117,7 +127,7 @@ class IcebergTable:
         self._table = table
         self._run_id = run_id
         self._pause = pause
-        self._sequence = _sequence(table)
+        self._fence = _fence(table)
 
     def commit(self, commit: Commit) -> None:
         """Commit rows, schema and bookmark in one transaction.
@@ -126,13 +136,13 @@ class IcebergTable:
             FencedError: if another run has committed since this one opened the table.
             TryLaterError: if the catalog kept refusing or failing.
         """
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self._pause(attempt)
-                self._table = self._table.refresh()
-            self._check_fence()
-            if self._has_landed() or self._attempt(commit):
-                self._sequence += 1
+        sent: list[SnapshotWriter] = []
+        self._check_fence()
+        for attempt in range(1, ATTEMPTS + 1):
+            if self._attempt(commit, sent) or self._is_settled(attempt, sent):
+                self._fence = Fence(self._run_id, self._fence.sequence + 1)
+                rows = commit.rows.num_rows if commit.rows is not None else 0
+                logger.info("Committed %d rows to %s", rows, self._name)
                 return
         what = f"Table {self._name}: {ATTEMPTS} commits failed, one after the other."
         raise TryLaterError(what, hint="Look at the catalog's own log, then run again.")
@@ -141,63 +151,78 @@ class IcebergTable:
     def _name(self) -> str:
         return ".".join(self._table.name())
 
-    def _attempt(self, commit: Commit) -> bool:
-        transaction = self._table.transaction()
-        writer = SnapshotWriter(transaction)
+    def _attempt(self, commit: Commit, sent: list[SnapshotWriter]) -> bool:
+        writer = SnapshotWriter(self._table.transaction())
         try:
-            self._stage(transaction, writer, commit)
-            self._table = transaction.commit_transaction()
-        except _CERTAIN as error:
-            logger.warning("Table %s: commit refused (%s), retrying", self._name, error)
+            self._stage(writer, commit)
+        except BaseException:
             writer.discard()
+            raise
+        sent.append(writer)
+        try:
+            writer.send()
+        except _REFUSED as error:
+            writer.is_refused = True
+            logger.warning("Table %s: commit refused (%s), retrying", self._name, error)
             return False
-        except _UNCERTAIN as error:
-            # It may have landed: the next round looks for it before anything else.
+        except _UNANSWERED as error:
+            # It may have landed, even later: the snapshot's id will tell.
             logger.warning("Table %s: commit unanswered (%s)", self._name, error)
             return False
-        rows = commit.rows.num_rows if commit.rows is not None else 0
-        logger.info("Committed %d rows to %s", rows, self._name)
+        except OSError:
+            # Storage failed before the catalog was asked.
+            writer.is_refused = True
+            if self._is_settled(1, sent):
+                return True
+            raise
         return True
 
-    def _stage(
-        self, transaction: Transaction, writer: SnapshotWriter, commit: Commit
-    ) -> None:
+    def _is_settled(self, attempt: int, sent: list[SnapshotWriter]) -> bool:
+        """Look whether a commit landed after all; delete the files of refused ones.
+
+        Nothing is deleted on an error's word alone: a proxy that repeats a request gets
+        a refusal for what its first copy has committed.
+        """
+        self._pause(attempt)
+        try:
+            self._table = self._table.refresh()
+        except _UNANSWERED as error:
+            logger.warning("Table %s: no answer (%s)", self._name, error)
+            return False
+        landed = [writer for writer in sent if writer.is_part_of(self._table)]
+        for writer in sent:
+            if writer.is_refused and writer not in landed:
+                writer.discard()
+        if not landed:
+            self._check_fence()
+        return bool(landed)
+
+    def _stage(self, writer: SnapshotWriter, commit: Commit) -> None:
         if commit.rows is not None:
-            self._evolve(transaction, writer, commit.rows.schema)
-        properties = {
-            STREAM: self._stream,
-            RUN_ID: self._run_id,
-            SEQUENCE: str(self._sequence + 1),
-        }
+            self._evolve(writer, commit.rows.schema)
+        sequence = str(self._fence.sequence + 1)
+        properties = {STREAM: self._stream, RUN_ID: self._run_id, SEQUENCE: sequence}
+        summary = dict(properties)
         if commit.bookmark is not None:
             properties[STATE] = json.dumps(commit.bookmark, sort_keys=True)
-        transaction.set_properties(properties)
-        delta = _delta(writer, commit)
-        if not delta.is_empty:
-            summary = {name: properties[name] for name in (STREAM, RUN_ID, SEQUENCE)}
-            writer.commit(delta, summary)
+        writer.transaction.set_properties(properties)
+        # Also without rows: only a snapshot makes the catalog compare and swap.
+        writer.commit(_delta(writer, commit), summary)
 
-    def _evolve(
-        self, transaction: Transaction, writer: SnapshotWriter, rows: pa.Schema
-    ) -> None:
+    def _evolve(self, writer: SnapshotWriter, rows: pa.Schema) -> None:
         present = writer.arrow_schema()
         merged = merge(self._stream, present, rows)
         if merged == present:
             return
-        with transaction.update_schema() as update:
+        with writer.transaction.update_schema() as update:
             update.union_by_name(merged)
         logger.info("Table %s: schema widened", self._name)
 
     def _check_fence(self) -> None:
-        found = _sequence(self._table)
-        if found != self._sequence and not self._has_landed():
-            other = self._table.properties.get(RUN_ID, "unknown")
-            what = f"Table {self._name}: run {other} has committed meanwhile."
+        found = _fence(self._table)
+        if found != self._fence:
+            what = f"Table {self._name}: run {found.run_id} has committed meanwhile."
             raise FencedError(what, hint="Let only one run load a table at a time.")
-
-    def _has_landed(self) -> bool:
-        mine = self._table.properties.get(RUN_ID) == self._run_id
-        return mine and _sequence(self._table) == self._sequence + 1
 
 
 def _delta(writer: SnapshotWriter, commit: Commit) -> Delta:
@@ -210,5 +235,6 @@ def _delta(writer: SnapshotWriter, commit: Commit) -> Delta:
     return writer.append(commit.rows)
 
 
-def _sequence(table: PyIcebergTable) -> int:
-    return int(table.properties.get(SEQUENCE, "0"))
+def _fence(table: PyIcebergTable) -> Fence:
+    properties = table.properties
+    return Fence(properties.get(RUN_ID, ""), int(properties.get(SEQUENCE, "0")))

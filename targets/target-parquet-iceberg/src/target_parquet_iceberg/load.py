@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 from dativo_core.dead_letters import DeadLetter
-from dativo_core.errors import IncompleteError
+from dativo_core.errors import ConfigurationError, IncompleteError
 
 from target_parquet_iceberg import state as states
 from target_parquet_iceberg.evolution import unify
@@ -50,10 +50,9 @@ class Limits:
 @dataclass(slots=True)
 class _Stream:
     intake: StreamIntake
-    table: Table | None = None
+    table: Table
     stored: Json | None = None
     loaded_rows: int = 0
-    swapped: bool = False
 
 
 class Load:
@@ -90,7 +89,10 @@ class Load:
         if known is None:
             check_unique(self._tables, message.stream, plan.table)
             self._tables[message.stream] = plan.table
-            self._streams[message.stream] = _Stream(StreamIntake(plan, self._metadata))
+            # Open it now: whoever commits from here on fences this run.
+            table = self._warehouse.table(plan)
+            intake = StreamIntake(plan, self._metadata)
+            self._streams[message.stream] = _Stream(intake, table)
         elif known.intake.plan != plan:
             self._decode(known.intake)
             known.intake.reshape(plan)
@@ -129,8 +131,7 @@ class Load:
         self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"
     ) -> None:
         letter = DeadLetter(stream, stage, "", expected, found, raw)
-        folder = UNPARSED if stream == UNPARSED else table_name(stream)
-        self._dead_letters.accept(stream, folder, [letter], seen=0)
+        self._dead_letters.accept(stream, _folder(stream), [letter], seen=0)
 
     def finish(self) -> None:
         """Commit what is left at the end of the input.
@@ -172,14 +173,16 @@ class Load:
                 and intake.is_confirmed
                 and states.is_clean(self._barrier, intake.plan.stream)
             )
-        # Rows behind the last bookmark come again with the next run.
-        bookmark = states.bookmark(self._barrier or {}, intake.plan.stream)
-        return not intake.has_uncovered_rows or bookmark is None
+        # Rows behind the last STATE come again with the next run.
+        return not intake.has_uncovered_rows or self._barrier is None
 
     def _commit(self, *, is_end: bool = False) -> None:
         held: list[str] = []
-        for name, stream in self._streams.items():
+        # All before the first commit: too many dead letters stop the run between two
+        # barriers, not between two tables.
+        for stream in self._streams.values():
             self._decode(stream.intake)
+        for name, stream in self._streams.items():
             if self._is_publishable(stream, is_end=is_end):
                 self._commit_stream(name, stream, is_end=is_end)
             else:
@@ -194,24 +197,21 @@ class Load:
     def _is_publishable(self, stream: _Stream, *, is_end: bool) -> bool:
         if stream.intake.method is not Method.OVERWRITE:
             return True
-        if not stream.intake.stage.rows and stream.swapped:
-            return True
         return stream.intake.is_marked or (is_end and self._is_whole(stream))
 
     def _commit_stream(self, name: str, stream: _Stream, *, is_end: bool) -> None:
         intake = stream.intake
         rows = self._covered_rows(stream, is_end=is_end)
         bookmark = states.bookmark(self._barrier or {}, name)
-        overwrites = intake.method is Method.OVERWRITE and not stream.swapped
+        overwrites = intake.method is Method.OVERWRITE
         has_news = (rows is not None and rows.num_rows) or overwrites
         if not has_news and (bookmark is None or bookmark == stream.stored):
             return
-        table = stream.table = stream.table or self._warehouse.table(intake.plan)
         keys = intake.plan.keys
-        table.commit(Commit(rows, intake.method, keys, bookmark))
+        stream.table.commit(Commit(rows, intake.method, keys, bookmark))
         stream.loaded_rows += rows.num_rows if rows is not None else 0
         stream.stored = bookmark
-        stream.swapped = intake.method is Method.OVERWRITE
+        intake.is_swapped = intake.is_swapped or overwrites
         intake.stage.clear()
 
     def _covered_rows(self, stream: _Stream, *, is_end: bool) -> pa.Table | None:
@@ -225,8 +225,8 @@ class Load:
 
     def _decode(self, intake: StreamIntake) -> None:
         letters = intake.decode()
-        stream = intake.plan.stream
-        self._dead_letters.accept(stream, table_name(stream), letters, intake.seen)
+        plan = intake.plan
+        self._dead_letters.accept(plan.stream, plan.table, letters, intake.seen)
 
     def _summarise(self) -> None:
         for name, stream in self._streams.items():
@@ -240,3 +240,10 @@ class Load:
                 dead,
                 extra={"stream_name": name},
             )
+
+
+def _folder(stream: str) -> str:
+    try:
+        return UNPARSED if stream == UNPARSED else table_name(stream)
+    except ConfigurationError:  # a name that no file can have
+        return UNPARSED
