@@ -175,7 +175,7 @@ def test_unreachable_storage(source):
 
 
 def test_tap_that_fails_leaves_no_state(source):
-    """The target commits nothing that the tap did not finish, and says so."""
+    """The target hands on no bookmark of what the tap did not finish."""
     source.source.execute("INSERT INTO orders SELECT generate_series(1, 10)")
     source.tap["stream_options"] = {
         "public-orders": {"custom_where_clauses": ["1 / (id - 10) < 5"]}
@@ -185,7 +185,20 @@ def test_tap_that_fails_leaves_no_state(source):
     [error] = flow.tap.errors
     assert "division by zero" in error["message"]
     assert "public-orders" in error["message"]
-    assert "bookmarks" not in str(flow.states) or flow.states[-1]["bookmarks"] == {}
+    assert flow.states == []
+
+
+def test_tap_that_fails_does_not_empty_a_table(source):
+    """A table without key is replaced as a whole, so only by a whole one."""
+    source.source.execute("CREATE TABLE log AS SELECT generate_series(1, 10) AS n")
+    source.choose("public-log")
+    source.run()
+    source.tap["stream_options"] = {"public-log": {"custom_where_clauses": ["1/0 = 1"]}}
+    flow = source.flow()
+    assert (flow.tap.code, flow.target.code) == (CONFIGURATION, TRY_LATER)
+    [error] = flow.target.errors
+    assert "The input ended in the middle of public-log" in error["message"]
+    assert source.rows("SELECT count(*) FROM lake.public_log") == [(10,)]
 
 
 def test_debug_shows_where(source, alone):
@@ -194,5 +207,5 @@ def test_debug_shows_where(source, alone):
     ended = alone(source.tap_command(), loglevel="debug")
     assert ended.code == CREDENTIALS
     [error] = ended.errors
-    assert 'client.py' in str(error["exception"])
+    assert "client.py" in str(error["exception"])
     assert "sesame" not in ended.stderr

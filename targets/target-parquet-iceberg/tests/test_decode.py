@@ -57,14 +57,26 @@ CLOCKS = st.builds(
     ),
 )
 DATES = st.sampled_from(
-    ["2024-02-29", "2023-02-29", "0000-01-01", "0001-01-01", "9999-12-31", "0000-00-00"]
-    + ["10000-01-01", "-0001-01-01", "1582-10-10", "20240101", "2024-1-1", "infinity"]
+    [
+        "2024-02-29",
+        "2023-02-29",
+        "0000-01-01",
+        "0001-01-01",
+        "9999-12-31",
+        "0000-00-00",
+        "10000-01-01",
+        "-0001-01-01",
+        "1582-10-10",
+        "20240101",
+        "2024-1-1",
+        "infinity",
+    ]
 )
 MOMENTS = st.builds("{}{}{}".format, DATES, st.sampled_from("T _"), CLOCKS)
 STRINGS = (
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
     | st.sampled_from(
-        ["NaN", "Infinity", "-Infinity", "inf", "1_000", " 1 ", "١", "+.5"]
+        ["NaN", "Infinity", "-Infinity", "inf", "1_000", " 1 ", "\u0661", "+.5"]
     )
     | st.sampled_from(["5.", "0x1", "", "null", "\0", "YQ==", "YQ=", "Y Q==", "YR=="])
     | NUMBERS
@@ -76,7 +88,7 @@ STRINGS = (
 TOKENS = (
     NUMBERS
     | st.sampled_from(["null", "true", "false", "-0", "-0.0", "3.4028235677973366e38"])
-    | st.sampled_from(["1e999999999999999999999", "-1E-999999999999999999999"])
+    | st.just("1e999999999999999999999")
     | STRINGS.map(json.dumps)
     | st.sampled_from(["[]", "[1, null]", '["x"]', "{}", '{"a": 1.10, "b": [1.10, 2]}'])
     | st.sampled_from(
@@ -202,7 +214,7 @@ COERCED = [
     ("moment", '"2024-02-29"', datetime(2024, 2, 29, tzinfo=UTC)),
     ("moment", '"2024-02-29T01:00:00+02:00"', datetime(2024, 2, 28, 23, tzinfo=UTC)),
     ("moment", '"2024-02-29T01:00:00.1234560Z"', None),
-    ("wall", '"2024-02-29"', datetime(2024, 2, 29)),
+    ("wall", '"2024-02-29"', datetime(2024, 2, 29)),  # noqa: DTZ001
     ("json", '{"a": [1.10, "x"]}', '{"a": [1.10, "x"]}'),
     ("json", '"null"', '"null"'),
     ("json", "null", None),

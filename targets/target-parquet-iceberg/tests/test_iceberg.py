@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -19,11 +20,12 @@ from pyiceberg.exceptions import (
     ServiceUnavailableError,
 )
 from sqlalchemy.exc import OperationalError
+from target_parquet_iceberg import iceberg
 from target_parquet_iceberg.catalogs import open_catalog, properties
 from target_parquet_iceberg.iceberg import IcebergWarehouse
 from target_parquet_iceberg.messages import Schema
 from target_parquet_iceberg.plan import Method, plan
-from target_parquet_iceberg.snapshots import CostRule
+from target_parquet_iceberg.snapshots import CostRule, SnapshotWriter
 from target_parquet_iceberg.table import Commit
 
 KEYED = {"id": {"type": "integer"}, "v": {"type": ["string", "null"]}}
@@ -79,7 +81,7 @@ def bench(lake):
 @pytest.mark.parametrize("rule", [DELETES_ONLY, REWRITES_ONLY, CostRule()])
 def test_upsert_hits_every_file(bench, rule, monkeypatch) -> None:
     """Keys in several files, duplicates in the batch and new keys: one row a key."""
-    monkeypatch.setattr(CostRule, "__init__", _fixed(rule))
+    monkeypatch.setattr(iceberg, "SnapshotWriter", partial(SnapshotWriter, rule=rule))
     table = bench.open()
     bench.commit(table, kv((1, "a"), (2, "a"), (3, "a")))
     bench.commit(table, kv((4, "b"), (5, "b")))
@@ -99,14 +101,6 @@ def test_upsert_hits_every_file(bench, rule, monkeypatch) -> None:
     assert len(bench.lake.table("s").snapshots()) == 4
     bench.commit(table, kv((1, "newest"), (2, "newest")))
     assert [(1, "newest"), (2, "newest"), *expected[2:]] == bench.content()
-
-
-def _fixed(rule):
-    def __init__(self, *_args, **_options):
-        object.__setattr__(self, "small_bytes", rule.small_bytes)
-        object.__setattr__(self, "hit_ratio", rule.hit_ratio)
-
-    return __init__
 
 
 @settings(max_examples=8)
@@ -141,7 +135,7 @@ def test_upserts_equal_a_dict(new_lake, batches) -> None:
 @pytest.mark.parametrize("rule", [DELETES_ONLY, REWRITES_ONLY])
 def test_evolution_and_upsert_in_one_commit(bench, rule, monkeypatch) -> None:
     """A wider key and a new column arrive with the rows that need them."""
-    monkeypatch.setattr(CostRule, "__init__", _fixed(rule))
+    monkeypatch.setattr(iceberg, "SnapshotWriter", partial(SnapshotWriter, rule=rule))
     narrow = {**KEYED, "id": {"type": "integer", "minimum": 0, "maximum": 9}}
     bench = Bench(bench.lake, **narrow)
     table = bench.open()
@@ -357,7 +351,7 @@ def test_definite_failure_leaves_no_files(faulty, error, raised) -> None:
 
 
 def test_no_answer_for_ever_is_try_later(faulty) -> None:
-    """A catalog that never answers is given up, and its files stay: they may be used."""
+    """A catalog that never answers is given up; the files stay, they may be used."""
     table = faulty.open()
     before = faulty.lake.data_files()
     faulty.catalog.faults = (("before", UNKNOWN),) * 99

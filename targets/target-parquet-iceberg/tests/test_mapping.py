@@ -6,7 +6,10 @@ import json
 
 import pytest
 
-NUMBERS = b'{"type":"RECORD","stream":"s","record":{"id":1,"c":12345678901234567890.12,"j":{"a":[1.10,123456789012345678901234567890]},"f":1e3}}'
+NUMBERS = (
+    b'{"type":"RECORD","stream":"s","record":{"id":1,"c":12345678901234567890.12,'
+    b'"j":{"a":[1.10,123456789012345678901234567890]},"f":1e3}}'
+)
 SAME = {"stream_maps": {"s": {"id": "id"}}}
 FLAT = {"flattening_enabled": True, "flattening_max_depth": 0}
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from target_parquet_iceberg.merge import bounds, hits, last_by_key
 
 UTC = pa.timestamp("us", tz="UTC")
+EARLIEST, LATEST = dt.datetime.min, dt.datetime.max  # noqa: DTZ901
 TYPES = {
     "int": (pa.int64(), st.integers(-3, 3) | st.sampled_from([-(2**63), 2**63 - 1])),
     "string": (
@@ -24,7 +25,7 @@ TYPES = {
     "time": (pa.time64("us"), st.sampled_from([dt.time(), dt.time.max])),
     "moment": (
         UTC,
-        st.sampled_from([dt.datetime.min, dt.datetime.max]).map(
+        st.sampled_from([EARLIEST, LATEST]).map(
             lambda moment: moment.replace(tzinfo=dt.timezone.utc)
         ),
     ),

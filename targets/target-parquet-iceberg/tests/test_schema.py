@@ -107,8 +107,20 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["type", "format", "anyOf", "items", "properties", "minimum", "maximum"]
-                + ["precision", "scale", "multipleOf", "description", "contentEncoding"]
+                [
+                    "type",
+                    "format",
+                    "anyOf",
+                    "items",
+                    "properties",
+                    "minimum",
+                    "maximum",
+                    "precision",
+                    "scale",
+                    "multipleOf",
+                    "description",
+                    "contentEncoding",
+                ]
             ),
             inner
             | st.sampled_from(

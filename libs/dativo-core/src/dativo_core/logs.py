@@ -17,6 +17,8 @@ from dativo_core.redaction import SecretFilter
 
 SECRETS = SecretFilter()
 _FREE_PARTS = ("message", "exception", "extra")
+# The SDK says that a stream failed, but not why; the last line of a run says both.
+_ECHO = "An unhandled error occurred while syncing '%s'"
 
 
 class JsonLines(StructuredFormatter):
@@ -43,6 +45,7 @@ def configure(plugin: str) -> None:
         logging.config.dictConfig(yaml.safe_load(orchestrator_config.read_text()))
     for root_handler in logging.getLogger().handlers:
         root_handler.setFormatter(JsonLines(defaults={"app_name": plugin}))
+        root_handler.addFilter(lambda record: record.msg != _ECHO)
         root_handler.addFilter(SECRETS)
     logging.captureWarnings(capture=True)
 
