@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import typing as t
-from pathlib import Path
 
 import click
 from dativo_core.errors import ConfigurationError
+
+from dativo_cli.options import target_options, target_settings
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,15 +20,11 @@ def state() -> None:
 
 
 @state.command()
-@click.option("--config", type=click.Path(exists=True), help="The target's settings.")
-@click.option("--warehouse", help="The warehouse, if there is no settings file.")
+@target_options
 @click.option("--stream", help="Show this stream only.")
 def show(config: str | None, warehouse: str | None, stream: str | None) -> None:
     """Print a Singer state put together from the tables of a warehouse."""
-    settings = json.loads(Path(config).read_text()) if config else {}
-    if warehouse:
-        settings["warehouse"] = warehouse
-    bookmarks = dict(_bookmarks(settings))
+    bookmarks = dict(_bookmarks(target_settings(config, warehouse)))
     if stream is not None and stream not in bookmarks:
         known = ", ".join(sorted(bookmarks)) or "none"
         msg = f"No table holds a bookmark of stream '{stream}'."

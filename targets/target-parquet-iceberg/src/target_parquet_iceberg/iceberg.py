@@ -24,6 +24,7 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
     ValidationException,
 )
+from pyiceberg.table.refs import MAIN_BRANCH
 from requests import RequestException
 
 from target_parquet_iceberg.evolution import merge
@@ -47,6 +48,8 @@ STATE = "dativo.state"
 RUN_ID = "dativo.run-id"
 SEQUENCE = "dativo.sequence"
 STREAM = "dativo.stream"
+VERSION = "dativo.version"
+BRANCH_PREFIX = "dativo-load-"
 ATTEMPTS = 10
 _CERTAIN = (CommitFailedException, ValidationException)
 _UNCERTAIN = (
@@ -117,7 +120,15 @@ class IcebergTable:
         self._table = table
         self._run_id = run_id
         self._pause = pause
-        self._sequence = _sequence(table)
+        self._seen = _token(table)
+
+    can_stage = True
+
+    def knows(self, version: int) -> bool:
+        """Tell whether a full load has begun, or is what readers see now."""
+        if self._table.properties.get(VERSION) == str(version):
+            return True
+        return branch_of(version) in self._table.refs()
 
     def commit(self, commit: Commit) -> None:
         """Commit rows, schema and bookmark in one transaction.
@@ -132,7 +143,7 @@ class IcebergTable:
                 self._table = self._table.refresh()
             self._check_fence()
             if self._has_landed() or self._attempt(commit):
-                self._sequence += 1
+                self._seen = self._next
                 return
         what = f"Table {self._name}: {ATTEMPTS} commits failed, one after the other."
         raise TryLaterError(what, hint="Look at the catalog's own log, then run again.")
@@ -141,9 +152,13 @@ class IcebergTable:
     def _name(self) -> str:
         return ".".join(self._table.name())
 
+    @property
+    def _next(self) -> tuple[str, int]:
+        return self._run_id, self._seen[1] + 1
+
     def _attempt(self, commit: Commit) -> bool:
         transaction = self._table.transaction()
-        writer = SnapshotWriter(transaction)
+        writer = SnapshotWriter(transaction, self._branch(commit))
         try:
             self._stage(transaction, writer, commit)
             self._table = transaction.commit_transaction()
@@ -159,23 +174,52 @@ class IcebergTable:
         logger.info("Committed %d rows to %s", rows, self._name)
         return True
 
+    def _branch(self, commit: Commit) -> str:
+        # A load that was published before the tap knew of it goes on in the open.
+        is_public = self._table.properties.get(VERSION) == str(commit.version)
+        if commit.version is None or is_public:
+            return MAIN_BRANCH
+        return branch_of(commit.version)
+
     def _stage(
         self, transaction: Transaction, writer: SnapshotWriter, commit: Commit
     ) -> None:
         if commit.rows is not None:
             self._evolve(transaction, writer, commit.rows.schema)
-        properties = {
-            STREAM: self._stream,
-            RUN_ID: self._run_id,
-            SEQUENCE: str(self._sequence + 1),
-        }
+        run_id, sequence = self._next
+        properties = {STREAM: self._stream, RUN_ID: run_id, SEQUENCE: str(sequence)}
         if commit.bookmark is not None:
             properties[STATE] = json.dumps(commit.bookmark, sort_keys=True)
+        # The property is what counts; the snapshot's copy lets a rollback restore it.
+        summary = dict(properties)
+        if commit.version is not None and commit.publishes:
+            properties[VERSION] = str(commit.version)
         transaction.set_properties(properties)
+        if writer.branch != MAIN_BRANCH and writer.metadata.current_snapshot() is None:
+            # A table must have a first snapshot before it can have a branch.
+            SnapshotWriter(transaction).commit(Delta(), summary)
         delta = _delta(writer, commit)
-        if not delta.is_empty:
-            summary = {name: properties[name] for name in (STREAM, RUN_ID, SEQUENCE)}
+        if not delta.is_empty or self._needs_snapshot(writer, commit):
             writer.commit(delta, summary)
+        if writer.branch != MAIN_BRANCH:
+            self._drop_other_loads(writer)
+            if commit.publishes:
+                writer.publish()
+
+    def _needs_snapshot(self, writer: SnapshotWriter, commit: Commit) -> bool:
+        """Tell whether a load without a single row must publish its emptiness."""
+        is_new = writer.metadata.snapshot_by_name(writer.branch) is None
+        return commit.publishes and writer.branch != MAIN_BRANCH and is_new
+
+    def _drop_other_loads(self, writer: SnapshotWriter) -> None:
+        """Forget loads that were cut and can no longer be continued."""
+        names = [
+            name
+            for name in writer.metadata.refs
+            if name.startswith(BRANCH_PREFIX) and name != writer.branch
+        ]
+        if names:
+            writer.drop_branches(names)
 
     def _evolve(
         self, transaction: Transaction, writer: SnapshotWriter, rows: pa.Schema
@@ -189,26 +233,31 @@ class IcebergTable:
         logger.info("Table %s: schema widened", self._name)
 
     def _check_fence(self) -> None:
-        found = _sequence(self._table)
-        if found != self._sequence and not self._has_landed():
-            other = self._table.properties.get(RUN_ID, "unknown")
-            what = f"Table {self._name}: run {other} has committed meanwhile."
+        found = _token(self._table)
+        if found != self._seen and not self._has_landed():
+            what = f"Table {self._name}: run {found[0]} has committed meanwhile."
             raise FencedError(what, hint="Let only one run load a table at a time.")
 
     def _has_landed(self) -> bool:
-        mine = self._table.properties.get(RUN_ID) == self._run_id
-        return mine and _sequence(self._table) == self._sequence + 1
+        return _token(self._table) == self._next
+
+
+def branch_of(version: int) -> str:
+    """Name the branch that holds an unfinished full load."""
+    return f"{BRANCH_PREFIX}{version}"
 
 
 def _delta(writer: SnapshotWriter, commit: Commit) -> Delta:
-    if commit.method is Method.OVERWRITE:
+    if commit.method is Method.OVERWRITE and commit.version is None:
         return writer.overwrite(commit.rows)
     if commit.rows is None or not commit.rows.num_rows:
         return Delta()
-    if commit.method is Method.UPSERT:
+    # A load that goes on after a crash sends some rows again, if it has keys.
+    if commit.keys and commit.method is not Method.APPEND:
         return writer.upsert(last_by_key(commit.rows, commit.keys), commit.keys)
     return writer.append(commit.rows)
 
 
-def _sequence(table: PyIcebergTable) -> int:
-    return int(table.properties.get(SEQUENCE, "0"))
+def _token(table: PyIcebergTable) -> tuple[str, int]:
+    properties = table.properties
+    return properties.get(RUN_ID, ""), int(properties.get(SEQUENCE, "0"))

@@ -60,6 +60,12 @@ class ParquetTable:
         self._run_id = run_id
         self._sequence = 0
 
+    can_stage = False
+
+    def knows(self, version: int) -> bool:  # noqa: ARG002 loads are never staged
+        """Tell that no part of a full load is ever durable before the end."""
+        return False
+
     def commit(self, commit: Commit) -> None:
         """Add files, or replace them all, then write the bookmark.
 

@@ -29,7 +29,10 @@ from pyiceberg.io.pyarrow import (
     schema_to_pyarrow,
 )
 from pyiceberg.table import DataScan, FileScanTask
+from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update import AssertRefSnapshotId
+from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.merge import bounds, hits
@@ -83,6 +86,7 @@ class SnapshotWriter:
     """Writes data files for one transaction and turns them into a snapshot."""
 
     transaction: Transaction
+    branch: str = MAIN_BRANCH
     rule: CostRule = field(default_factory=CostRule)
     written: list[DataFile] = field(default_factory=list)
     _id: uuid.UUID = field(default_factory=uuid.uuid4)
@@ -145,6 +149,7 @@ class SnapshotWriter:
             transaction=self.transaction,
             io=self._io,
             snapshot_properties=summary,
+            branch=self.branch,
         )
         with producer:
             for file in delta.removed:
@@ -153,6 +158,24 @@ class SnapshotWriter:
                 producer.append_data_file(file)
             for file in delta.deletes:
                 producer.append_delete_file(file)
+
+    def publish(self) -> None:
+        """Make the branch the table, and forget the branch; both at once."""
+        manage = ManageSnapshots(self.transaction)
+        main = self.metadata.snapshot_by_name(MAIN_BRANCH)
+        with manage:
+            manage.set_current_snapshot(ref_name=self.branch)
+            manage.remove_branch(self.branch)
+        # A transaction keeps one requirement of a kind only, and it is the branch's.
+        main_id: dict[str, t.Any] = {"snapshot-id": main.snapshot_id if main else None}
+        is_main_unmoved = AssertRefSnapshotId(ref=MAIN_BRANCH, **main_id)
+        self.transaction._requirements += (is_main_unmoved,)  # noqa: SLF001
+
+    def drop_branches(self, names: Iterable[str]) -> None:
+        """Forget branches; their files are left to the next expiry."""
+        with ManageSnapshots(self.transaction) as manage:
+            for name in names:
+                manage.remove_branch(name)
 
     def discard(self) -> None:
         """Delete the files written; only after a commit that certainly failed."""
@@ -184,7 +207,15 @@ class SnapshotWriter:
         return file
 
     def _tasks(self, row_filter: BooleanExpression) -> Iterable[FileScanTask]:
-        return DataScan(self.metadata, self._io, row_filter=row_filter).plan_files()
+        head = self.metadata.snapshot_by_name(self.branch)
+        if head is None:
+            return ()
+        return DataScan(
+            self.metadata,
+            self._io,
+            row_filter=row_filter,
+            snapshot_id=head.snapshot_id,
+        ).plan_files()
 
     def _dead_rows(self, task: FileScanTask) -> pa.Array | None:
         """Return, for each row of a file, whether an earlier delete covers it."""
