@@ -40,6 +40,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.table import Transaction
 
     from target_parquet_iceberg.plan import Plan
+    from target_parquet_iceberg.replay import Seen
     from target_parquet_iceberg.table import Commit
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,13 @@ class IcebergTable:
         self._run_id = run_id
         self._pause = pause
         self._seen = _token(table)
+        self._opened_with: dict[str, t.Any] = json.loads(
+            table.properties.get(STATE, "{}")
+        )
+        snapshot = table.current_snapshot()
+        self._opened_at = snapshot.snapshot_id if snapshot else None
+        self._replayed: Seen | None = None
+        self._replaying: Seen | None = None
 
     can_stage = True
 
@@ -144,6 +152,7 @@ class IcebergTable:
             self._check_fence()
             if self._has_landed() or self._attempt(commit):
                 self._seen = self._next
+                self._replayed = self._replaying
                 return
         what = f"Table {self._name}: {ATTEMPTS} commits failed, one after the other."
         raise TryLaterError(what, hint="Look at the catalog's own log, then run again.")
@@ -198,13 +207,52 @@ class IcebergTable:
         if writer.branch != MAIN_BRANCH and writer.metadata.current_snapshot() is None:
             # A table must have a first snapshot before it can have a branch.
             SnapshotWriter(transaction).commit(Delta(), summary)
-        delta = _delta(writer, commit)
+        delta = self._delta(writer, commit)
         if not delta.is_empty or self._needs_snapshot(writer, commit):
             writer.commit(delta, summary)
         if writer.branch != MAIN_BRANCH:
             self._drop_other_loads(writer)
             if commit.publishes:
                 writer.publish()
+
+    def _delta(self, writer: SnapshotWriter, commit: Commit) -> Delta:
+        rows, keys = commit.rows, commit.keys
+        if commit.method is Method.OVERWRITE and commit.version is None:
+            return writer.overwrite(rows)
+        if rows is None or not rows.num_rows:
+            return Delta()
+        # A load that goes on after a crash sends some rows again, if it has keys.
+        if keys and commit.method is not Method.APPEND:
+            return writer.upsert(last_by_key(rows, keys), keys)
+        seen = self._sent_before(writer, commit)
+        return writer.append(rows) if seen is None else writer.append_new(rows, seen)
+
+    def _sent_before(self, writer: SnapshotWriter, commit: Commit) -> Seen | None:
+        """Return the rows that the tap may send although the table has them.
+
+        With keys: those at the bookmark. Without: those that a run sends again which
+        starts behind the table. None where nothing can come twice.
+        """
+        if commit.method is Method.OVERWRITE or commit.rows is None:
+            return None
+        if commit.keys:
+            return writer.seen_near(commit.rows, commit.keys)
+        if self._opened_with == (commit.started_from or {}):
+            return None
+        if self._replayed is None:
+            since = self._snapshot_with(commit.started_from or {})
+            self._replayed = writer.seen_since(since, self._opened_at)
+        self._replaying = self._replayed.copy()
+        return self._replaying
+
+    def _snapshot_with(self, bookmark: dict[str, t.Any]) -> int | None:
+        wanted = json.dumps(bookmark, sort_keys=True)
+        found: int | None = None
+        for snapshot in self._table.metadata.snapshots:
+            summary = snapshot.summary
+            if summary and summary.additional_properties.get(STATE) == wanted:
+                found = snapshot.snapshot_id
+        return found
 
     def _needs_snapshot(self, writer: SnapshotWriter, commit: Commit) -> bool:
         """Tell whether a load without a single row must publish its emptiness."""
@@ -245,17 +293,6 @@ class IcebergTable:
 def branch_of(version: int) -> str:
     """Name the branch that holds an unfinished full load."""
     return f"{BRANCH_PREFIX}{version}"
-
-
-def _delta(writer: SnapshotWriter, commit: Commit) -> Delta:
-    if commit.method is Method.OVERWRITE and commit.version is None:
-        return writer.overwrite(commit.rows)
-    if commit.rows is None or not commit.rows.num_rows:
-        return Delta()
-    # A load that goes on after a crash sends some rows again, if it has keys.
-    if commit.keys and commit.method is not Method.APPEND:
-        return writer.upsert(last_by_key(commit.rows, commit.keys), commit.keys)
-    return writer.append(commit.rows)
 
 
 def _token(table: PyIcebergTable) -> tuple[str, int]:

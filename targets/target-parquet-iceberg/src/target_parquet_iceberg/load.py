@@ -135,12 +135,11 @@ class Load:
             raise IncompleteError(what, hint=hint)
 
     def _open(self, plan: Plan) -> StreamLoad:
-        bookmark = states.bookmark(self._barrier or {}, plan.stream) or {}
         return StreamLoad(
             StreamIntake(plan, self._metadata),
             self._warehouse,
             trusts_end=self._settings.get("completion") == "eof",
-            resumed_version=(bookmark.get("full_table") or {}).get("version"),
+            started_from=states.bookmark(self._barrier or {}, plan.stream),
         )
 
     def _is_due(self) -> bool:

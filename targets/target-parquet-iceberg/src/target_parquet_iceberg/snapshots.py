@@ -28,7 +28,7 @@ from pyiceberg.io.pyarrow import (
     _read_all_delete_files,
     schema_to_pyarrow,
 )
-from pyiceberg.table import DataScan, FileScanTask
+from pyiceberg.table import DataScan, FileScanTask, IncrementalAppendScan
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import AssertRefSnapshotId
@@ -36,6 +36,7 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.merge import bounds, hits
+from target_parquet_iceberg.replay import Seen, comparable, fingerprints
 from target_parquet_iceberg.row_delta import RowDelta, write_position_deletes
 
 if t.TYPE_CHECKING:
@@ -110,6 +111,37 @@ class SnapshotWriter:
         """Write rows as new data files in place of all that exist."""
         present = tuple(task.file for task in self._tasks(AlwaysTrue()))
         return Delta(tuple(self._write(rows)) if rows is not None else (), present)
+
+    def append_new(self, rows: pa.Table, seen: Seen) -> Delta:
+        """Write the rows that have not been seen as new data files."""
+        whole = conform(rows, self.arrow_schema())
+        is_new = seen.is_new(fingerprints(whole, comparable(whole.column_names)))
+        return self.append(whole.filter(is_new))
+
+    def seen_near(self, rows: pa.Table, keys: Sequence[str]) -> Seen:
+        """Collect the table's rows whose keys lie in the range of these."""
+        tasks = self._tasks(_within(bounds(rows.select(list(keys)))))
+        return self._seen(Seen(once=True), tasks)
+
+    def seen_since(self, since: int | None, until: int | None) -> Seen:
+        """Collect the rows that were appended after one snapshot, up to another."""
+        seen = Seen(once=False)
+        if since == until:
+            return seen
+        tasks: Iterable[FileScanTask] = IncrementalAppendScan(
+            self.metadata,
+            self._io,
+            from_snapshot_id=since,
+            to_snapshot_id=until,
+        ).plan_files()
+        return self._seen(seen, tasks)
+
+    def _seen(self, seen: Seen, tasks: Iterable[FileScanTask]) -> Seen:
+        schema = self.arrow_schema()
+        columns = comparable(schema.names)
+        for task in tasks:
+            seen.add(fingerprints(conform(self._live(task), schema), columns))
+        return seen
 
     def upsert(self, rows: pa.Table, keys: Sequence[str]) -> Delta:
         """Write rows as new data files and delete the rows that have their keys.
@@ -226,6 +258,11 @@ class SnapshotWriter:
         positions = [chunk for part in parts for chunk in part.chunks]
         rows = pa.array(range(task.file.record_count), pa.int64())
         return pc.is_in(rows, pa.chunked_array(positions, pa.int64()))
+
+    def _live(self, task: FileScanTask) -> pa.Table:
+        dead = self._dead_rows(task)
+        rows = self._read(task)
+        return rows if dead is None else rows.filter(pc.invert(dead))
 
     def _read(self, task: FileScanTask, columns: Sequence[str] = ()) -> pa.Table:
         """Read all rows of a file, deleted ones too: row number is position."""

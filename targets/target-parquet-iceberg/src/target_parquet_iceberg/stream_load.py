@@ -28,7 +28,7 @@ class StreamLoad:
         intake: Where the rows are decoded and wait.
         warehouse: Opens the table, with the first commit.
         trusts_end: Whether the end of the input proves that the tap finished.
-        resumed_version: Full load that the tap said it continues, before any record.
+        started_from: The bookmark that the tap told before the stream's SCHEMA.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class StreamLoad:
         warehouse: Warehouse,
         *,
         trusts_end: bool,
-        resumed_version: int | None = None,
+        started_from: Json | None = None,
     ) -> None:
         self.intake = intake
         self.stored_rows = 0
         self._warehouse = warehouse
         self._trusts_end = trusts_end
-        self._resumed_version = resumed_version
+        self._started_from = started_from
         self._table: Table | None = None
         self._bookmark: Json | None = None
         self._published: int | None = None
@@ -115,7 +115,9 @@ class StreamLoad:
         if rows is None and not is_news:
             return
         method = self.intake.method if rows is not None else Method.APPEND
-        self._commit(Commit(rows, method, self.intake.plan.keys, bookmark))
+        keys = self.intake.plan.keys
+        started_from = self._started_from
+        self._commit(Commit(rows, method, keys, bookmark, started_from=started_from))
 
     def _store_load(
         self, rows: pa.Table | None, bookmark: Json | None, *, completes: bool
@@ -145,7 +147,8 @@ class StreamLoad:
         return rows if rows.num_rows else None
 
     def _check_resumed(self, table: Table) -> None:
-        version = self._resumed_version
+        marker = (self._started_from or {}).get("full_table") or {}
+        version = marker.get("version")
         if version is None or table.knows(version):
             return
         what = f"Stream '{self.name}': the tap goes on with full load {version}, but "

@@ -24,6 +24,7 @@ class Commit:
         bookmark: The stream's part of the STATE that covers the rows, if there is one.
         version: The full load that the rows belong to; readers see none of it before
             a commit `publishes` all of it.
+        started_from: The bookmark that the tap began this run with, if it told.
     """
 
     rows: pa.Table | None
@@ -32,6 +33,7 @@ class Commit:
     bookmark: Json | None
     version: int | None = None
     publishes: bool = True
+    started_from: Json | None = None
 
 
 class Table(t.Protocol):
