@@ -23,7 +23,7 @@ TOOL = .dativo/uv run --frozen --inexact --group
 .PHONY: demo test lint typing nox format generate clean help setup
 
 demo: setup ## PostgreSQL to Iceberg on this machine, in a minute
-	@$(TOOL) demo python -m dativo_cli.demo $(ARGS)
+	@$(RUN) python -m dativo_sandbox.demo $(ARGS)
 
 test: setup ## Everything: generated files, then all tests with branch coverage
 	@$(RUN) python plugins/sync.py --check

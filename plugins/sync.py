@@ -8,6 +8,7 @@ Meltano Hub in this folder. Keys that `--about` does not know are kept as writte
 from __future__ import annotations
 
 import argparse
+import copy
 import difflib
 import importlib
 import json
@@ -137,8 +138,10 @@ def table(plugin: Plugin) -> str:
         default = setting.schema.get("default")
         shown = "required" if setting.required else code(default)
         values = " or ".join(code(option) for option in options(setting))
+        secret = ", secret" if setting.schema.get("secret") else ""
         words = markdown(sentence(setting.schema))
-        cells = (code(setting.name), values or kind(setting), shown, words)
+        shape = f"{values or kind(setting)}{secret}"
+        cells = (code(setting.name), shape, shown, words)
         lines.append(f"| {' | '.join(cells)} |")
     return "".join(f"{line}\n" for line in lines)
 
@@ -177,7 +180,8 @@ def hub_definition(plugin: Plugin, written: Json) -> Json:
 
 def meltano_project(plugins: t.Sequence[Plugin], path: Path) -> str:
     """Return `meltano.yml` with the entries of our plugins brought up to date."""
-    entries = load(path)["plugins"]
+    project = load(path)
+    entries = copy.deepcopy(project["plugins"])
     for plugin in plugins:
         listed = entries.setdefault(plugin.kind, [])
         found = [entry for entry in listed if entry["name"] == plugin.name]
@@ -190,6 +194,9 @@ def meltano_project(plugins: t.Sequence[Plugin], path: Path) -> str:
             "executable": plugin.name,
             **definition(plugin),
         }
+    # Its layout may be Meltano's: the data count, not the lines.
+    if entries == project["plugins"]:
+        return current(path)
     block = dump({"plugins": entries}, sort_keys=False)
     pattern = r"^plugins:\n(?:[ -].*\n|\n(?=[ -]))*"
     return re.sub(pattern, lambda _: block, current(path), count=1, flags=re.MULTILINE)
@@ -229,13 +236,14 @@ def meltano_setting(setting: Setting) -> Json:
     """Translate one setting of the JSON Schema into Meltano's words."""
     schema = setting.schema
     choices = [{"label": label(value), "value": value} for value in options(setting)]
+    # In the order of Meltano, which lays the file out anew when it changes it.
     translated = {
         "name": setting.name,
+        "kind": kind(setting),
+        "value": schema.get("default"),
         "label": schema.get("title") or label(setting.name),
         "description": sentence(schema) or None,
-        "kind": kind(setting),
         "options": choices or None,
-        "value": schema.get("default"),
         # A name is no evidence: only the plugin knows what must stay hidden.
         "sensitive": schema.get("secret") or None,
     }
@@ -252,8 +260,6 @@ def kind(setting: Setting) -> str:
     plain = next((TYPES[name] for name in listed if name in TYPES), None)
     if plain and "string" not in listed:
         return plain
-    if schema.get("secret"):
-        return "password"
     return "date_iso8601" if schema.get("format") == "date-time" else "string"
 
 
@@ -309,7 +315,7 @@ def load(path: Path) -> Json:
 
 def dump(data: Json, *, sort_keys: bool) -> str:
     """Write YAML the same way every time."""
-    return yaml.safe_dump(data, sort_keys=sort_keys, allow_unicode=True, width=88)
+    return yaml.safe_dump(data, sort_keys=sort_keys, allow_unicode=True, width=1000)
 
 
 if __name__ == "__main__":

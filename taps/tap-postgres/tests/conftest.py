@@ -66,7 +66,9 @@ class Source:
 
     def discover(self, **config):
         """Return the catalog."""
-        return TapPostgres(config={**self.config, **config}, setup_mapper=False).catalog_dict
+        return TapPostgres(
+            config={**self.config, **config}, setup_mapper=False
+        ).catalog_dict
 
     def catalog(self, stream, *, key=None, deselected=(), **config):
         """Return a catalog that selects one stream, incremental if a key is given."""
@@ -97,7 +99,10 @@ class Source:
         path.write_text(json.dumps({**self.config, **config}))
         command = [sys.executable, "-m", "tap_postgres", "--config", str(path)]
         return subprocess.run(
-            [*command, *map(str, arguments)], capture_output=True, text=True, check=False
+            [*command, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     @contextlib.contextmanager
@@ -108,7 +113,7 @@ class Source:
             connection.cursor() as cursor,
         ):
             cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
-            yield lambda sql: cursor.execute(sql)
+            yield cursor.execute
 
 
 def captured(work):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import random
+
 import pytest
 
 TABLE = """
@@ -143,6 +147,52 @@ def test_a_row_held_back_by_another_transaction_is_not_missed(source):
     assert sorted(sent) == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_any_interleaving_of_writers_and_runs_sends_each_row_once(source, seed):
+    """Writers take their value when they begin, and write and commit whenever."""
+    source.sql("CREATE TABLE t (id int PRIMARY KEY, at int)", "CREATE TABLE other ()")
+    stream = Stream(source)
+    chance = random.Random(seed)  # noqa: S311 chance, not secrets
+    ids, clock, sent = itertools.count(1), itertools.count(1), []
+    with contextlib.ExitStack() as opened:
+        idle = [opened.enter_context(source.session()) for _ in range(4)]
+        busy = []
+
+        def begin():
+            session = idle.pop(chance.randrange(len(idle)))
+            session("BEGIN")
+            session("SELECT now()")
+            busy.append((session, next(clock)))
+
+        def write():
+            session, at = chance.choice(busy)
+            if chance.random() < 0.3:
+                session("SAVEPOINT s")
+            if chance.random() < 0.2:
+                session("INSERT INTO other DEFAULT VALUES")
+            session(f"INSERT INTO t VALUES ({next(ids)}, {at})")
+
+        def end():
+            session, _ = busy.pop(chance.randrange(len(busy)))
+            session("COMMIT" if chance.random() < 0.9 else "ROLLBACK")
+            idle.append(session)
+
+        def run():
+            sent.extend(stream.ids())
+
+        for _ in range(120):
+            possible = [run, *([begin] * 2 if idle else []), *([write, end] * 2)]
+            step = chance.choice(possible if busy else [run, begin])
+            step()
+        while busy:
+            end()
+    run()
+
+    assert sorted(sent) == [
+        key for [key] in sorted(source.database.query("SELECT id FROM t"))
+    ]
+
+
 def test_a_prepared_transaction_is_not_missed(source):
     """It belongs to no session, and may be committed at any time."""
     source.sql(TABLE)
@@ -253,7 +303,7 @@ def test_an_interrupted_run_goes_on_where_it_was(source, stop):
     """What was sent stays sent, also over a second crash."""
     source.sql(
         "CREATE TABLE t (id int PRIMARY KEY, at int)",
-        "INSERT INTO t SELECT i, i / 2 FROM generate_series(1, 900) i",
+        "INSERT INTO t SELECT i, i / 2 FROM generate_series(1, 3000) i",
     )
     catalog = source.catalog("public-t", key="at")
     sent, state = [], None
@@ -265,7 +315,7 @@ def test_an_interrupted_run_goes_on_where_it_was(source, stop):
         source.sql("UPDATE t SET at = at + 1 WHERE id = 7")
     resumed = source.run(catalog, state)
 
-    assert {*sent, *resumed.values("id")} == {*range(1, 901)}
+    assert {*sent, *resumed.values("id")} == {*range(1, 3001)}
     assert "partial" not in resumed.state["bookmarks"]["public-t"]
     assert source.run(catalog, resumed.state).records == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
+from singer_sdk.testing.runners import TapTestRunner
 from tap_postgres.tap import TapPostgres
 
 TABLES = """
@@ -17,15 +18,18 @@ INSERT INTO "Odd Name" VALUES (1);
 """
 
 
-@pytest.fixture(scope="module")
-def standard_database(postgres_server):
-    """A database with a few tables."""
-    database = postgres_server.create_database("standard")
-    database.execute(TABLES)
-    yield database
-    postgres_server.drop_database("standard")
+@pytest.mark.usefixtures("capsys")
+def test_the_standard_tests_pass(source, subtests):
+    """All of `get_tap_test_class`, which needs its database before tests begin."""
+    source.sql(TABLES)
+    suite = get_tap_test_class(TapPostgres, config=source.config)
+    runner = TapTestRunner(TapPostgres, source.config, SuiteConfig())
+    runner.sync_all()
 
-
-def pytest_generate_config(database):
-    """Return the settings for the standard tests."""
-    return database.tap_config()
+    names = [name for name in dir(suite) if name.startswith("test_")]
+    assert len(names) > 12
+    for name in names:
+        for parameters in suite.params.get(name) or [None]:
+            values = parameters.values if parameters else ()
+            with subtests.test(name, parameters=parameters and parameters.id):
+                getattr(suite, name)(SuiteConfig(), None, runner, *values)

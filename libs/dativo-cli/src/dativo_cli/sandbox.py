@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import typing as t
 
 import click
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @click.group()
@@ -20,12 +25,12 @@ def postgres(flights: bool) -> None:
     from dativo_sandbox.flights import load  # noqa: PLC0415 only where it is used
     from dativo_sandbox.postgres import PostgresServer  # noqa: PLC0415
 
-    with PostgresServer() as server:
+    with _until_stopped(), PostgresServer() as server:
         database = server.create_database("sandbox")
         if flights:
             load(database)
         click.echo(json.dumps(database.tap_config()))
-        _wait_for_signal()
+        signal.pause()
 
 
 @sandbox.command()
@@ -33,15 +38,19 @@ def s3() -> None:
     """Run S3 with an Iceberg REST catalog; print the target's settings for it."""
     from dativo_sandbox.seaweedfs import SeaweedServer  # noqa: PLC0415
 
-    with SeaweedServer() as server:
+    with _until_stopped(), SeaweedServer() as server:
         settings = {
             "warehouse": server.warehouse,
             "catalog": server.rest_catalog_properties(),
             "storage_options": server.storage_options(),
         }
         click.echo(json.dumps(settings))
-        _wait_for_signal()
+        signal.pause()
 
 
-def _wait_for_signal() -> None:
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+@contextlib.contextmanager
+def _until_stopped() -> Iterator[None]:
+    """Make SIGTERM and Ctrl-C the ordinary end of the block, wherever it is."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        yield

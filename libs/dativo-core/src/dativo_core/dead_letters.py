@@ -111,12 +111,24 @@ class LocalFolder:
         """Add lines to a file and wait for the disk."""
         file = self._root / path
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        is_new = not file.exists()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(file, flags, 0o600), "ab") as handle:
             handle.write(lines)
             handle.flush()
             os.fsync(handle.fileno())
+        if is_new:
+            _sync_folder(file.parent)
         return str(file)
+
+
+def _sync_folder(folder: Path) -> None:
+    # A new file survives a power cut only with its folder's entry.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class DeadLetterOffice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import logging
 import os
 import signal
@@ -29,8 +29,21 @@ if t.TYPE_CHECKING:
 def run(plugin: type[PluginBase], arguments: Sequence[str] | None = None) -> t.NoReturn:
     """Run the plugin as a command and exit with one of `ExitCode`."""
     logs.configure(plugin.name)
-    command = plugin.get_singer_command().main
-    sys.exit(guarded(lambda: command(arguments, plugin.name, standalone_mode=False)))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # The plugin sets its own, but not before it has read its settings.
+        signal.signal(number, terminate)
+    command = plugin.get_singer_command()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    sys.exit(guarded(lambda: _invoke(command, plugin.name, given)))
+
+
+def _invoke(command: click.Command, name: str, arguments: list[str]) -> t.Any:
+    # Not main(): it makes a closed pipe exit code 1, and Ctrl-C an exception.
+    try:
+        with command.make_context(name, arguments) as context:
+            return command.invoke(context)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
 
 
 def guarded(work: t.Callable[[], t.Any]) -> int:
@@ -88,16 +101,24 @@ def explain(exception: Exception) -> DativoError | None:
                 "The reader of the output closed the pipe.",
                 hint="Look at the target's own last message.",
             )
-        # The SDK raises FileExistsError for a file that does not exist.
-        case FileNotFoundError() | FileExistsError():
-            return ConfigurationError(
-                f"{exception}.", hint="Check the path given on the command line."
-            )
-        case json.JSONDecodeError():
+        case OSError():
+            return _explain_file(exception)
+        # Not json's: the SDK reads files with simplejson, where that is installed.
+        case ValueError() if type(exception).__name__ == "JSONDecodeError":
             return ConfigurationError(
                 f"A file given on the command line is not JSON: {exception}.",
                 hint="Check --config, --catalog and --state.",
             )
+    return None
+
+
+def _explain_file(error: OSError) -> DativoError | None:
+    if error.errno == errno.ENOSPC:
+        return TryLaterError(f"{error}.", hint="Make room, then run again.")
+    # The SDK raises FileExistsError for a file that does not exist.
+    if isinstance(error, (FileNotFoundError, FileExistsError)):
+        hint = "Check the path given on the command line."
+        return ConfigurationError(f"{str(error).rstrip('.')}.", hint=hint)
     return None
 
 

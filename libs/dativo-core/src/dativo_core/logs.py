@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.config
 import os
@@ -15,6 +16,9 @@ from singer_sdk.logging import StructuredFormatter
 from dativo_core.redaction import SecretFilter
 
 SECRETS = SecretFilter()
+_FREE_PARTS = ("message", "exception", "extra")
+# The SDK says that a stream failed, but not why; the last line of a run says both.
+_ECHO = "An unhandled error occurred while syncing '%s'"
 
 
 class JsonLines(StructuredFormatter):
@@ -22,7 +26,10 @@ class JsonLines(StructuredFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one log record as a line of JSON."""
-        return SECRETS.mask(super().format(record))
+        # Part by part: a secret with quotes looks different in the line as a whole.
+        line = json.loads(super().format(record))
+        said = {name: line[name] for name in _FREE_PARTS if name in line}
+        return json.dumps(line | SECRETS.mask_all(said), separators=(",", ":"))
 
 
 def configure(plugin: str) -> None:
@@ -38,6 +45,7 @@ def configure(plugin: str) -> None:
         logging.config.dictConfig(yaml.safe_load(orchestrator_config.read_text()))
     for root_handler in logging.getLogger().handlers:
         root_handler.setFormatter(JsonLines(defaults={"app_name": plugin}))
+        root_handler.addFilter(lambda record: record.msg != _ECHO)
         root_handler.addFilter(SECRETS)
     logging.captureWarnings(capture=True)
 

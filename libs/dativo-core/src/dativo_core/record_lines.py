@@ -76,7 +76,7 @@ def render(
 def _rows_of_a_block(batch: pa.RecordBatch, envelope: Envelope) -> int:
     names = sum(len(name) + 5 for name in batch.schema.names)
     fixed = len(envelope.head) + len(envelope.tail) + names
-    values = 2 * batch.nbytes // max(1, batch.num_rows)
+    values: int = 2 * batch.nbytes // max(1, batch.num_rows)
     return MAX_BLOCK_BYTES // (fixed + values)
 
 

@@ -42,15 +42,15 @@ def accept(config: Json, schema: Json, *, plugin: str, strict: bool) -> list[str
 def problems(config: Json, schema: Json) -> list[str]:
     """Return a sentence for each setting that is unknown, missing or invalid."""
     known = schema.get("properties", {})
-    unknown = [_unknown(name, known) for name in config if name not in known]
+    unknown = [_unknown("", name, known) for name in config if name not in known]
     errors = Draft202012Validator(schema).iter_errors(dict(config))
     return unknown + [_invalid(error) for error in errors]
 
 
-def _unknown(name: str, known: Json) -> str:
+def _unknown(within: str, name: str, known: Json) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    suggestion = f" Did you mean '{close[0]}'?" if close else ""
-    return f"There is no setting '{name}'.{suggestion}"
+    suggestion = f" Did you mean '{within}{close[0]}'?" if close else ""
+    return f"There is no setting '{within}{name}'.{suggestion}"
 
 
 def _invalid(error: ValidationError) -> str:
@@ -61,6 +61,12 @@ def _invalid(error: ValidationError) -> str:
         missing = [name for name in required if name not in given]
         return f"Setting {', '.join(repr(name) for name in missing)} is missing."
     expected = error.validator_value
+    if error.validator == "additionalProperties":
+        instance: t.Any = error.instance
+        schema: t.Any = error.schema
+        known = schema.get("properties", {})
+        found = [_unknown(f"{path}.", n, known) for n in instance if n not in known]
+        return " ".join(found)
     if error.validator in {"type", "enum", "minimum", "maximum"}:
         return f"Setting '{path}' must be {_words(error.validator, expected)}."
     return f"Setting '{path}' is not valid ({error.validator})."

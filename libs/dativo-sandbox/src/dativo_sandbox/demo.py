@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from dativo_sandbox.postgres import PostgresServer
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import duckdb
 
     from dativo_sandbox.database import Database
 
@@ -97,17 +101,20 @@ def environment(source: Database) -> dict[str, str]:
         "MELTANO_DATABASE_URI": f"sqlite:///{FOLDER / 'meltano.db'}",
         "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
         "NO_COLOR": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
     }
 
 
 def show_counts(source: dict[str, int]) -> None:
     """Print the rows of every table at the source and in the lake."""
     with lake(WAREHOUSE) as engine:
-        rows = [
-            (name, count, scalar(engine, f"FROM lake.public_{name} SELECT count(*)"))
-            for name, count in source.items()
-        ]
+        rows = [(name, count, _rows_of(engine, name)) for name, count in source.items()]
     say(table(("table", "PostgreSQL", "Iceberg"), rows))
+
+
+def _rows_of(engine: duckdb.DuckDBPyConnection, name: str) -> int:
+    [[count]] = engine.execute(f"FROM lake.public_{name} SELECT count(*)").fetchall()
+    return int(count)
 
 
 def show(title: str, sql: str) -> None:
@@ -115,45 +122,43 @@ def show(title: str, sql: str) -> None:
     with lake(WAREHOUSE) as engine:
         answer = engine.execute(sql)
         names = [column[0] for column in answer.description or ()]
-        say(f"{title}:\n{table(names, answer.fetchall())}")
+        say(f"{title}:\n\n{table(names, answer.fetchall())}")
 
 
 def show_bookmark() -> None:
     """Print the bookmark that was committed with the rows."""
     command = [str(Path(sys.executable).with_name("dativo")), "state", "show"]
     options = ["--warehouse", str(WAREHOUSE), "--stream", "public-flights"]
-    done = subprocess.run([*command, *options], check=True, capture_output=True)
-    say(f"The bookmark, committed together with the rows:\n{done.stdout.decode()}")
+    done = subprocess.run(
+        [*command, *options], check=True, stdout=subprocess.PIPE, text=True
+    )
+    bookmark = json.loads(done.stdout)["bookmarks"]["public-flights"]
+    lines = [f"  {name}: {json.dumps(value)}" for name, value in bookmark.items()]
+    say("\n".join(["The bookmark, committed together with the rows:\n", *lines]))
 
 
 def moved_by_last_run() -> str:
-    """Return what the second run added, from the snapshot that it made."""
-    files = (WAREHOUSE / "lake/public_flights/metadata").glob("*.metadata.json")
-    newest = max(files, key=lambda file: file.name)
-    with lake(WAREHOUSE) as engine:
-        path = str(newest)
-        rows = "from_json(s.summary->'added-records', '\"BIGINT\"')"
-        answer = scalar(
-            engine,
-            f"SELECT {rows} FROM (SELECT unnest(snapshots)::JSON AS s "  # noqa: S608
-            f"FROM read_json('{path}')) ORDER BY s->'sequence-number' DESC LIMIT 1",
-        )
-    return f"The second run moved {answer} rows."
-
-
-def scalar(engine: t.Any, sql: str) -> t.Any:
-    """Return the only value of a query."""
-    return engine.execute(sql).fetchone()[0]
+    """Return what the second run moved, in the target's own words."""
+    log = (FOLDER / "meltano.log").read_text()
+    [count] = re.findall(r"Stream 'public-flights': (\d+) records read", log)
+    return f"The second run moved {count} rows of flights."
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[t.Any]]) -> str:
     """Lay out rows in columns, numbers to the right."""
-    lines = [tuple(names), *(tuple(map(_text, row)) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
-    return "\n".join(
-        "  " + "  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True))
-        for line in lines
-    )
+    held = [tuple(names), *map(tuple, rows)]
+    lines = [[_text(value) for value in line] for line in held]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    is_text = [isinstance(value, str) for value in held[-1]]
+    return "\n".join("  " + _line(line, widths, is_text) for line in lines)
+
+
+def _line(cells: list[str], widths: list[int], is_text: list[bool]) -> str:
+    laid_out = [
+        cell.ljust(width) if left else cell.rjust(width)
+        for cell, width, left in zip(cells, widths, is_text, strict=True)
+    ]
+    return "  ".join(laid_out).rstrip()
 
 
 def _text(value: t.Any) -> str:

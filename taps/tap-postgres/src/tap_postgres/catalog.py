@@ -76,6 +76,7 @@ class Types:
                 name,
                 element=inner.element or inner,
                 dimensions=max(1, dimensions) + below,
+                boxed=bool(below),
             )
         families = {"e": "enum", "c": "composite", "r": "range", "m": "range"}
         return PgType(families.get(kind, name), modifier)
@@ -172,11 +173,11 @@ def relations(rows: Rows, columns: Rows, keys: Rows, types: Rows) -> list[Relati
         key_of[oid].append(name)
     return [
         Relation(
-            *facts[:6],
-            columns=tuple(columns_of[facts[0]]),
-            key=_readable_key(key_of[facts[0]], columns_of[facts[0]]),
+            *(oid, schema, name, kind, estimate, physical),
+            tuple(columns_of[oid]),
+            _readable_key(key_of[oid], columns_of[oid]),
         )
-        for facts in rows
+        for oid, schema, name, kind, estimate, physical in rows
     ]
 
 

@@ -12,8 +12,8 @@ if t.TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
 
+    import adbc_driver_manager as adbc
     import pyarrow as pa
-    from adbc_driver_manager import dbapi
 
 Row: t.TypeAlias = "tuple[t.Any, ...]"
 
@@ -23,6 +23,8 @@ _BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 class Client:
     """One connection; every statement runs inside `transaction()`.
+
+    ADBC's DB-API layer would import pandas wherever it is installed.
 
     Args:
         conninfo: libpq connection string.
@@ -34,7 +36,7 @@ class Client:
         self._conninfo = conninfo
         self._place = place
         self._logger = logger
-        self._connection: dbapi.Connection | None = None
+        self._connection: adbc.AdbcConnection | None = None
         self._close: t.Callable[[], t.Any] = lambda: None
 
     @contextlib.contextmanager
@@ -45,7 +47,8 @@ class Client:
         """
         connection = self._connect()
         try:
-            self._execute(_BEGIN)
+            with self._explained("Asking"), self._statement(_BEGIN) as statement:
+                statement.execute_update()
             self.ask(queries.SESSION)
             yield
         finally:
@@ -55,17 +58,20 @@ class Client:
 
     def ask(self, sql: str) -> list[Row]:
         """Return all rows of a small answer."""
-        with self._explained(), self._cursor() as cursor:
-            self._logger.debug("Asking: %s", sql)
-            cursor.execute(sql)
-            return cursor.fetchall()
+        return [
+            tuple(row)
+            for batch in self.read(sql, "Asking")
+            for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)
+        ]
 
     def read(self, sql: str, subject: str) -> Iterator[pa.RecordBatch]:
         """Stream an answer of any size; `subject` names it in messages."""
-        with self._explained(subject), self._cursor() as cursor:
-            self._logger.debug("Reading: %s", sql)
-            cursor.execute(sql)
-            with cursor.fetch_record_batch() as reader:
+        import pyarrow as pa  # noqa: PLC0415 not needed for --about
+
+        self._logger.debug("%s: %s", subject, sql)
+        with self._explained(subject), self._statement(sql) as statement:
+            stream, _ = statement.execute_query()
+            with pa.RecordBatchReader.from_stream(stream) as reader:
                 yield from reader
 
     def close(self) -> None:
@@ -73,34 +79,39 @@ class Client:
         self._close()
         self._connection = None
 
-    def _execute(self, sql: str) -> None:
-        with self._explained(), self._cursor() as cursor:
-            cursor.execute(sql)
-
-    def _connect(self) -> dbapi.Connection:
+    def _connect(self) -> adbc.AdbcConnection:
         if self._connection is None:
-            import adbc_driver_postgresql.dbapi  # noqa: PLC0415 brings pyarrow
+            import adbc_driver_manager as adbc  # noqa: PLC0415 not needed for --about
+            import adbc_driver_postgresql  # noqa: PLC0415
 
-            with self._explained("Connecting to"):
-                self._connection = adbc_driver_postgresql.dbapi.connect(self._conninfo)
-            self._close = weakref.finalize(self, self._connection.close)
+            with self._explained("Connecting to"), contextlib.ExitStack() as opened:
+                database = opened.enter_context(
+                    adbc_driver_postgresql.connect(self._conninfo)
+                )
+                self._connection = opened.enter_context(adbc.AdbcConnection(database))
+                self._connection.set_autocommit(enabled=False)
+                # Closed with the client, also if nobody asks for it.
+                self._close = weakref.finalize(self, opened.pop_all().close)
         return self._connection
 
     @contextlib.contextmanager
-    def _cursor(self) -> Iterator[dbapi.Cursor]:
+    def _statement(self, sql: str) -> Iterator[adbc.AdbcStatement]:
+        import adbc_driver_manager as adbc  # noqa: PLC0415
+
         hint = {"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
-        with self._connect().cursor() as cursor:
-            cursor.adbc_statement.set_options(**hint)
-            yield cursor
+        with adbc.AdbcStatement(self._connect()) as statement:
+            statement.set_options(**hint)
+            statement.set_sql_query(sql)
+            yield statement
 
     @contextlib.contextmanager
-    def _explained(self, subject: str = "Asking") -> Iterator[None]:
-        import adbc_driver_manager  # noqa: PLC0415 not needed for --about
+    def _explained(self, subject: str) -> Iterator[None]:
+        import adbc_driver_manager as adbc  # noqa: PLC0415
 
         try:
             yield
         # pyarrow raises OSError for what the driver meets while it streams.
-        except (adbc_driver_manager.Error, OSError) as exception:
+        except (adbc.Error, OSError) as exception:
             found = failures.explain(
                 getattr(exception, "sqlstate", None),
                 str(exception),

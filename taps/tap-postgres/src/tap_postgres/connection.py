@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import typing as t
+import weakref
 from pathlib import Path
 
 if t.TYPE_CHECKING:
@@ -49,14 +51,15 @@ class PrivateFolder:
     """Files that only this user can read; they are gone when the process ends."""
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
 
     def write(self, name: str, content: str) -> Path:
         """Write a file with mode 0600 and return its path."""
         if self._folder is None:
             # Created with mode 0700, and removed at exit at the latest.
-            self._folder = tempfile.TemporaryDirectory(prefix="tap-postgres-")
-        path = Path(self._folder.name, name)
+            self._folder = Path(tempfile.mkdtemp(prefix="tap-postgres-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        path = self._folder / name
         path.touch(mode=0o600)
         path.write_text(content)
         return path

@@ -75,9 +75,18 @@ _RULES: tuple[tuple[str, str, Kind, str], ...] = (
         "",
         r"refused|time(d )?\s?out|expired|could not translate host|Name or service"
         r"|server closed the connection|reset by peer|unreachable|no connection"
-        r"|could not (receive|send) data|connection (not open|is lost)|SSL SYSCALL",
+        r"|could not (receive|send) data|connection (not open|is lost)|SSL SYSCALL"
+        r"|conflict with recovery|could not serialize",
         TryLaterError,
         "Check host and port, or run again later.",
+    ),
+    # While rows stream, the driver gives no SQLSTATE.
+    (
+        "",
+        r"PGRES_FATAL_ERROR",
+        ConfigurationError,
+        "A view, a cast or a custom clause fails on some row: correct it, or deselect "
+        "the stream.",
     ),
 )
 
@@ -91,10 +100,11 @@ def explain(sqlstate: str | None, text: str, place: str) -> DativoError | None:
         place: What was done where, for the start of the sentence.
     """
     words = plain(text)
+    unwrapped = text.replace("\n", " ")
     for prefix, pattern, kind, hint in _RULES:
         by_state = bool(prefix and sqlstate and sqlstate.startswith(prefix))
         by_words = bool(not sqlstate and pattern) and bool(
-            re.search(pattern, words, re.IGNORECASE)
+            re.search(pattern, unwrapped, re.IGNORECASE)
         )
         if by_state or by_words:
             return kind(f"{place}: {words}.", hint=hint or _LATER)
@@ -106,7 +116,7 @@ def plain(text: str) -> str:
     text = text.replace("\\n", "\n").replace("\\t", " ")
     text = re.split(r"\n*Query was:|\n*LINE \d+:|\. SQLSTATE:", text)[0]
     text = re.sub(r"^[A-Z_]+: ", "", text)
-    text = re.sub(r"\[libpq\] Failed to [^:]*: ", "", text)
+    text = re.sub(r"\[libpq\] (Failed to|Execution error) [^:]*: ", "", text)
     text = re.sub(r"could not begin COPY: ", "", text)
     text = re.sub(r"(ERROR|FATAL):\s+", "", text)
     return " ".join(text.split()).rstrip(".")

@@ -156,7 +156,9 @@ def _by_pages(
     client: Client, source: Source, load: Load, layout: Layout
 ) -> Iterator[Event]:
     rows, pages = source.relation.rows or 0, layout.pages
-    while load.next_page < layout.last_page:
+    is_done = False
+    # An empty table is asked too: it may not be there any more, or not ours to read.
+    while not is_done:
         size = bookmarks.pages_of_a_chunk(source.state_rows, rows, pages)
         end = load.next_page + size
         if not load.next_page:
@@ -166,6 +168,7 @@ def _by_pages(
             rows += batch.num_rows
             yield batch
         pages += size
+        is_done = end >= layout.last_page
         load = replace(load, next_page=end)
         yield Progress({"full_table": load.to_state()})
 
@@ -248,8 +251,8 @@ class _Scan:
         bound = (
             "" if start is None else queries.at_least(self.cursor, start, slack=is_ours)
         )
-        order = f"{self.cursor.sql} NULLS FIRST"
-        return self.source.query(bound, window.sql, order=order)
+        # Nulls last, as an index has them, so that an index can give the order.
+        return self.source.query(bound, window.sql, order=self.cursor.sql)
 
 
 def _computed(
@@ -267,7 +270,7 @@ def _computed(
     cap = queries.before(cursor, activity.since) if is_capped else ""
     # Without a cap a late commit may lie below what was read: do not move on.
     can_advance = is_capped or cursor.type not in queries.TIME_TYPES
-    query = source.query(bound, cap, order=f"{cursor.sql} NULLS FIRST")
+    query = source.query(bound, cap, order=cursor.sql)
     rows = 0
     with client.transaction():
         for batch in _pieces(client, source, query):

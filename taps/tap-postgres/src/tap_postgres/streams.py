@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 import typing as t
 
 from dativo_core.errors import ConfigurationError
+from dativo_core.exact_schema import ExactSchema
 from singer_sdk import Stream
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -17,7 +19,6 @@ from singer_sdk.singerlib import Metadata
 
 from tap_postgres import queries, reading, values
 from tap_postgres.bookmarks import Load
-from tap_postgres.exact_schema import ExactSchema
 from tap_postgres.queries import Cursor
 
 if t.TYPE_CHECKING:
@@ -58,7 +59,7 @@ class PostgresStream(Stream):
             "properties": {name: value.schema for name, value in described.items()},
         }
         super().__init__(tap, schema, relation.stream)
-        self.primary_keys = relation.key
+        self.primary_keys = list(relation.key)
 
     def _value(self, column: Column) -> Value:
         table = queries.quote_identifier(self._relation.name)
@@ -180,13 +181,14 @@ class PostgresStream(Stream):
         limit = self.ABORT_AT_RECORD_COUNT
         return reading.Source(
             relation=self._relation,
-            columns=self._selected(),
+            columns=self._selected,
             where=tuple(stream_options.get("custom_where_clauses") or ()),
             state_rows=self.config["state_interval_rows"],
             # One more than allowed shows that there are more.
             limit=None if limit is None else limit + 1,
         )
 
+    @functools.cached_property
     def _selected(self) -> Mapping[str, Value]:
         catalogued = self.effective_schema.get("properties", {})
         existing = {column.name for column in self._relation.columns}
@@ -231,7 +233,7 @@ class PostgresStream(Stream):
         from dativo_core.record_lines import Envelope, render  # noqa: PLC0415 pyarrow
 
         envelope = Envelope(self.name, utc_now().isoformat(), self._stream_version)
-        renderings = [value.rendering for value in self._selected().values()]
+        renderings = [value.rendering for value in self._selected.values()]
         for _, block in render(batch, renderings, envelope):
             yield block
 

@@ -7,6 +7,7 @@ import typing as t
 
 from dativo_core import entrypoint, settings
 from dativo_core.errors import ConfigurationError
+from dativo_core.exact_schema import read_catalog
 from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
@@ -15,7 +16,6 @@ from singer_sdk.singerlib import Catalog, Metadata
 from tap_postgres import catalog as pg_catalog
 from tap_postgres import connection
 from tap_postgres.client import Client
-from tap_postgres.exact_schema import read_catalog
 from tap_postgres.streams import PostgresStream
 from tap_postgres.values import Options
 
@@ -148,10 +148,10 @@ class TapPostgres(Tap):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
-
     def __init__(self, *, catalog: t.Any = None, **arguments: t.Any) -> None:
         if isinstance(catalog, dict) and not isinstance(catalog, Catalog):
             catalog = read_catalog(catalog)
+        self._private_folder = connection.PrivateFolder()
         super().__init__(catalog=catalog, **arguments)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -160,7 +160,7 @@ class TapPostgres(Tap):
     @functools.cached_property
     def client(self) -> Client:
         """The connection of this run."""
-        conninfo = connection.conninfo(self.config, connection.PrivateFolder())
+        conninfo = connection.conninfo(self.config, self._private_folder)
         return Client(conninfo, connection.place(self.config), self.logger)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:

@@ -22,6 +22,10 @@ _SCALE_SIGN = 0x400
 
 _AS_TEXT = "{c}::text"
 _AS_JSON = "to_json({c})::text"
+# JSON parsers read -0 as the integer 0.
+_FLOATS = "regexp_replace(to_json({c})::text, '([[,])-0(?=[],])', '\\1-0.0', 'g')"
+# A cast to text would add /32 or /128 to a host.
+_INET = "textin(inet_out({c}))"
 _FINITE_DATE = "{c} >= '0001-01-01' AND {c} < '10000-01-01'"
 _FINITE_FLOAT = "{c} NOT IN ('NaN', 'Infinity', '-Infinity')"
 _BASE64 = "translate(encode({c}, 'base64'), E'\\n', '')"
@@ -35,12 +39,17 @@ _EACH_ELEMENT = (
 
 @dataclass(frozen=True, slots=True)
 class PgType:
-    """A column's type, with domains already replaced by what they are made of."""
+    """A column's type, with domains already replaced by what they are made of.
+
+    Attributes:
+        boxed: Whether arrays hold arrays by way of a domain: casts stop at the domain.
+    """
 
     name: str
     modifier: int = -1
     element: PgType | None = None
     dimensions: int = 0
+    boxed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +174,7 @@ RULES: tuple[Rule, ...] = (
         schema=_always(st.real(32)),
         select="{c}",
         rendering="float",
-        array=_AS_JSON,
+        array=_FLOATS,
         iceberg="float",
         policy="Round-trips exactly; NaN and infinity travel as strings.",
         finite=_FINITE_FLOAT,
@@ -177,7 +186,7 @@ RULES: tuple[Rule, ...] = (
         schema=_always(st.real(64)),
         select="{c}",
         rendering="float",
-        array=_AS_JSON,
+        array=_FLOATS,
         iceberg="double",
         policy="Round-trips exactly; NaN and infinity travel as strings.",
         finite=_FINITE_FLOAT,
@@ -229,8 +238,8 @@ RULES: tuple[Rule, ...] = (
         select=_AS_TEXT,
         rendering="plain",
         array=_AS_JSON,
-        iceberg="uuid",
-        policy="Exact.",
+        iceberg="string",
+        policy="Exact, in lower case; engines disagree on Iceberg's own type.",
         cursor=True,
     ),
     Rule(
@@ -289,7 +298,16 @@ RULES: tuple[Rule, ...] = (
         policy="As Postgres prints it; intervals in ISO 8601.",
     ),
     Rule(
-        types=("inet", "cidr", "macaddr", "macaddr8", "pg_lsn"),
+        types=("inet",),
+        schema=_always(st.text()),
+        select=_INET,
+        rendering="plain",
+        array=_AS_JSON,
+        iceberg="string",
+        policy="As Postgres prints it.",
+    ),
+    Rule(
+        types=("cidr", "macaddr", "macaddr8", "pg_lsn"),
         schema=_always(st.text()),
         select=_AS_TEXT,
         rendering="plain",
@@ -354,7 +372,7 @@ def rule_of(pg_type: PgType) -> Rule:
 def describe(pg_type: PgType, column: str, options: Options) -> Value:
     """Return how a column (quoted, qualified) is asked for and rendered."""
     if pg_type.element:
-        return _describe_array(pg_type.element, pg_type.dimensions, column, options)
+        return _describe_array(pg_type, pg_type.element, column, options)
     rule = rule_of(pg_type)
     select = rule.select
     if rule.option and getattr(options, rule.option) == "null":
@@ -364,13 +382,15 @@ def describe(pg_type: PgType, column: str, options: Options) -> Value:
 
 
 def _describe_array(
-    element: PgType, dimensions: int, column: str, options: Options
+    array: PgType, element: PgType, column: str, options: Options
 ) -> Value:
     rule = rule_of(element)
-    if dimensions > 1 and "_at" in rule.array:
-        # Element by element works in one dimension only.
+    by_element = "_at" in rule.array
+    by_cast = not by_element and "to_json({c})" not in rule.array
+    if (by_element and array.dimensions > 1) or (by_cast and array.boxed):
+        # The one works in a single dimension only, the other not through a domain.
         return Value(st.json_text(), _AS_JSON.replace("{c}", column), "text")
     schema = rule.schema(element, options)
-    for _ in range(max(1, dimensions)):
+    for _ in range(max(1, array.dimensions)):
         schema = st.array(schema)
     return Value(schema, rule.array.replace("{c}", column), "json")

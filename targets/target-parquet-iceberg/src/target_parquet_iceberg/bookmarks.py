@@ -10,10 +10,10 @@ from functools import cached_property
 from dativo_core.errors import ConfigurationError
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchNamespaceError
 
-from target_parquet_iceberg.catalogs import open_catalog
+from target_parquet_iceberg.catalogs import is_remote, local, open_catalog
 from target_parquet_iceberg.failures import explained
-from target_parquet_iceberg.iceberg import RUN_ID, SEQUENCE, STATE, STREAM
 from target_parquet_iceberg.settings import with_defaults
+from target_parquet_iceberg.staging import RUN_ID, SEQUENCE, STATE, STREAM
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +34,12 @@ class Bookmarks:
 
     @cached_property
     def _catalog(self) -> Catalog:
-        with explained(self._settings["warehouse"]):
+        warehouse = self._settings["warehouse"]
+        # To open a local warehouse would be to make it.
+        if not is_remote(warehouse) and not local(warehouse).is_dir():
+            msg = f"There is no warehouse at {local(warehouse)}."
+            raise ConfigurationError(msg, hint="Name it with --warehouse or --config.")
+        with explained(warehouse):
             return open_catalog(self._settings)
 
     def all(self) -> dict[str, dict[str, t.Any]]:

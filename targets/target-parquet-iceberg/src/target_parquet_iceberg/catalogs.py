@@ -40,7 +40,8 @@ def properties(settings: Mapping[str, t.Any]) -> dict[str, str]:
         ConfigurationError: if a warehouse on S3 has no catalog setting.
     """
     warehouse = settings["warehouse"].rstrip("/")
-    chosen = {name: _text(v) for name, v in settings.get("catalog", {}).items()}
+    given = settings.get("catalog", {}).items()
+    chosen = {name: _text(value) for name, value in given if name != "name"}
     storage = storage_properties(settings.get("storage_options", {}))
     if "type" not in chosen and "uri" not in chosen:
         chosen |= _sqlite(warehouse)
@@ -64,7 +65,8 @@ def local(warehouse: str) -> Path:
 
 
 def _location(warehouse: str) -> str:
-    return warehouse if is_remote(warehouse) else local(warehouse).as_uri()
+    # Not as_uri(): PyIceberg would take `%20` for the name of the folder.
+    return warehouse if is_remote(warehouse) else f"file://{local(warehouse)}"
 
 
 def _text(value: t.Any) -> str:

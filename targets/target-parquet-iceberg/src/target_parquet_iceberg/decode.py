@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from target_parquet_iceberg.values import NON_FINITE, Unfit, fit, json_text
+from target_parquet_iceberg import exact_json
+from target_parquet_iceberg.values import NON_FINITE, Unfit, fit
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from target_parquet_iceberg.schema import Column
 
-_exact = msgspec.json.Decoder(float_hook=Decimal).decode
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
+_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_NULL = msgspec.Raw(b"null")
+_FIRST = pa.scalar(datetime.min)  # noqa: DTZ901 a wall clock, like the values
+_LAST = pa.scalar(datetime.max)  # noqa: DTZ901
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Decoder:
         for index, raw in enumerate(records):
             try:
                 parsed[index] = self._parse(raw)
-            except _UNDECODABLE:
+            except exact_json.UNDECODABLE:
                 refused.append(index)
         return parsed, refused
 
@@ -115,19 +119,20 @@ class Decoder:
         return table, pa.array(indices, pa.int64()), rejects
 
     def _row(self, index: int, raw: bytes) -> dict[str, t.Any] | Reject:
-        try:
-            record = _exact(raw)
-        except _UNDECODABLE as error:
-            return Reject(index, "parse", "", "a JSON object in UTF-8", str(error))
-        if not isinstance(record, dict):
-            return Reject(index, "parse", "", "object", type(record).__name__)
+        name = ""
         row: dict[str, t.Any] = {}
-        for column in self.columns:
-            value = record.get(column.name)
-            try:
-                row[column.name] = _fit(value, column)
-            except Unfit as unfit:
-                return _reject(index, column, unfit, value)
+        try:
+            parts = _parts(raw)
+            for column in self.columns:
+                name = column.name
+                part = parts.get(name, _NULL)
+                value = part if column.kind == "json" else exact_json.decode(part)
+                try:
+                    row[name] = _fit(value, column)
+                except Unfit as unfit:
+                    return _reject(index, column, unfit, value)
+        except exact_json.UNDECODABLE as error:
+            return Reject(index, "parse", name, "valid JSON in UTF-8", str(error))
         return row
 
     def _without_null_keys(
@@ -156,9 +161,15 @@ def _interleave(
 
 
 def _fit(value: t.Any, column: Column) -> t.Any:
-    if column.kind == "json" and value is not None:
-        return json_text(value)
-    return fit(value, column.type)
+    return _raw_text(value) if column.kind == "json" else fit(value, column.type)
+
+
+def _raw_text(value: msgspec.Raw | None) -> str | None:
+    try:
+        text = None if value is None else bytes(value).decode()
+    except UnicodeDecodeError:
+        raise Unfit(expected="JSON in UTF-8") from None
+    return None if text == "null" else text
 
 
 def _fit_all(
@@ -168,7 +179,7 @@ def _fit_all(
     unfit: dict[int, Reject] = {}
     for place, value in enumerate(values):
         try:
-            fitted.append(fit(value, column.type))
+            fitted.append(_fit(value, column))
         except Unfit as verdict:
             fitted.append(None)
             unfit[place] = _reject(place, column, verdict, value)
@@ -213,6 +224,27 @@ def _cast(values: list[t.Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, pa.string()).cast(kind)
 
 
+def _decimals(values: list[t.Any], kind: pa.DataType) -> pa.Array:
+    if not {type(value) for value in values} <= _EXACT_NUMBERS:
+        raise Unfit(str(kind))
+    return pa.array([Decimal(v) if type(v) is int else v for v in values], kind)
+
+
+_EXACT_NUMBERS = {int, Decimal, type(None)}
+
+
+def _moment(values: list[t.Any], kind: pa.DataType) -> pa.Array:
+    moments = _cast(values, kind)
+    limits = pc.min_max(moments.cast(pa.timestamp("us")))
+    # Arrow counts further than Python and most engines do.
+    if limits["min"].is_valid and not (
+        pc.greater_equal(limits["min"], _FIRST).as_py()
+        and pc.less_equal(limits["max"], _LAST).as_py()
+    ):
+        raise Unfit(str(kind))
+    return moments
+
+
 def _clock(values: list[t.Any], kind: pa.DataType) -> pa.Array:
     # Arrow casts no string to time64, but any ISO timestamp.
     day = pa.scalar("1970-01-01T")
@@ -231,8 +263,7 @@ def _real(values: list[t.Any], kind: pa.DataType) -> pa.Array:
 
 
 def _json(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    texts = [None if v is None else bytes(v).decode() for v in values]
-    return pa.array([None if text == "null" else text for text in texts], kind)
+    return pa.array([_raw_text(value) for value in values], kind)
 
 
 def _nested(values: list[t.Any], kind: pa.DataType) -> pa.Array:
@@ -250,11 +281,11 @@ _WIRES = {
     "int64": Wire(_bounded(64), _plain),
     "real": Wire(float | t.Literal["NaN", "Infinity", "-Infinity"], _real),
     "decimal text": Wire(str, _cast),
-    "decimal number": Wire(Decimal, _plain),
+    "decimal number": Wire(t.Any, _decimals),
     "string": Wire(str, _plain),
     "binary": Wire(bytes, _plain),
-    "date32": Wire(str, _cast),
-    "timestamp": Wire(str, _cast),
+    "date32": Wire(str, _moment),
+    "timestamp": Wire(str, _moment),
     "time64": Wire(str, _clock),
     "json": Wire(msgspec.Raw, _json),
     "array": Wire(t.Any, _nested),
@@ -270,7 +301,7 @@ def _row_parser(columns: Sequence[Column]) -> Callable[[bytes], t.Any]:
     names = {f"f{number}": column.name for number, column in enumerate(columns)}
     try:
         row = msgspec.defstruct("Row", fields, rename=names, gc=False)
-    except ValueError:  # msgspec takes no quotes and no backslashes in names
+    except ValueError:  # msgspec takes no quotes, backslashes or controls in names
         return _refuse
     # Numbers inside free parts keep their digits; typed fields are not affected.
     return msgspec.json.Decoder(row, float_hook=Decimal).decode

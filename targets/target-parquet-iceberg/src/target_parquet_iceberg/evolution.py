@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from dativo_core.errors import ConfigurationError
 
 if t.TYPE_CHECKING:
@@ -113,6 +114,10 @@ def _cast(array: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _cast_chunk(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if array.type == kind:
+        return array
+    if pa.types.is_list(kind):
+        return _cast_list(array, kind)
     if not pa.types.is_struct(kind):
         return array.cast(kind)
     # Arrow's cast fills no fields that the source lacks.
@@ -124,3 +129,12 @@ def _cast_chunk(array: pa.Array, kind: pa.DataType) -> pa.Array:
         for field in kind
     ]
     return pa.StructArray.from_arrays(children, fields=list(kind), mask=array.is_null())
+
+
+def _cast_list(array: pa.ListArray, kind: pa.ListType) -> pa.ListArray:
+    # Counted from the lengths: offsets of a slice do not start at zero.
+    lengths = pc.fill_null(pc.list_value_length(array), 0)
+    ends = pc.cumulative_sum(lengths.cast(pa.int64())).cast(pa.int32())
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    items = _cast_chunk(array.flatten(), kind.value_type)
+    return pa.ListArray.from_arrays(offsets, items, type=kind, mask=array.is_null())

@@ -16,6 +16,8 @@ from dativo_core.errors import (
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dativo_core.dead_letters import Folder
+
     from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.table import Commit, Table, Warehouse
 
@@ -27,7 +29,7 @@ _MARKS: tuple[tuple[tuple[str, ...], type[DativoError], str], ...] = (
         "Check the keys in storage_options and what they may do.",
     ),
     (
-        ("NO_SUCH_BUCKET", "NoSuchBucket", "HTTP 404"),
+        ("NO_SUCH_BUCKET", "NoSuchBucket", "HTTP 404", "enable the allow_bucket"),
         ConfigurationError,
         "Create the bucket, or correct the setting warehouse.",
     ),
@@ -48,10 +50,19 @@ _BY_NAME: Mapping[str, tuple[type[DativoError], str]] = {
     "ServerError": (TryLaterError, "Look at the catalog's own log, then run again."),
     "TooManyRequestsError": (TryLaterError, "Run again later."),
     "OperationalError": (ConfigurationError, "Check the catalog's uri and its server."),
+    "NoSuchTableError": (TryLaterError, "Somebody dropped the table: run again."),
     "NotInstalledError": (ConfigurationError, "Install the package it names."),
 }
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+_UNWRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+)
 
 
 @contextlib.contextmanager
@@ -97,10 +108,26 @@ class ExplainedTable:
             self._inner.commit(commit)
 
 
+class ExplainedFolder:
+    """A folder for dead letters whose failures are explained."""
+
+    def __init__(self, inner: Folder, name: str) -> None:
+        self._inner = inner
+        self._name = name
+
+    def append(self, path: str, lines: bytes) -> str:
+        """Add lines to a file."""
+        with explained(self._name):
+            return self._inner.append(path, lines)
+
+
 def explain(error: Exception, warehouse: str) -> DativoError | None:
     """Return the error to show, or None for what nobody expected."""
     if isinstance(error, DativoError):
         return error
+    if "database is locked" in str(error):
+        what = f"The catalog of {warehouse} is locked."
+        return TryLaterError(what, hint="Another run holds it: run again later.")
     for cls in type(error).__mro__:
         if cls.__name__ in _BY_NAME:
             kind, hint = _BY_NAME[cls.__name__]

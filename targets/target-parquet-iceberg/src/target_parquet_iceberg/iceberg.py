@@ -1,14 +1,14 @@
 """Iceberg tables: data, schema and bookmark in one fenced commit.
 
-The fence is the table property `dativo.sequence`: a run remembers what it saw when it
-opened the table, and every commit adds one. PyIceberg's own retry would let a second
-run commit on top of the first, so it is switched off and this module retries itself.
+The fence is a pair of table properties, `dativo.run-id` and `dativo.sequence`: a run
+remembers what it saw when it opened the table, and every commit adds one. PyIceberg's
+own retry would let a second run commit on top of the first, so it is not used and this
+module retries itself.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import typing as t
 
@@ -24,45 +24,37 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
     ValidationException,
 )
-from pyiceberg.table.refs import MAIN_BRANCH
 from requests import RequestException
+from sqlalchemy.exc import DBAPIError
 
-from target_parquet_iceberg.evolution import merge
-from target_parquet_iceberg.merge import last_by_key
-from target_parquet_iceberg.plan import Method
-from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
+from target_parquet_iceberg.staging import Fence, Staging, fence_of, knows
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as PyIcebergTable
-    from pyiceberg.table import Transaction
 
     from target_parquet_iceberg.plan import Plan
-    from target_parquet_iceberg.replay import Seen
+    from target_parquet_iceberg.snapshots import SnapshotWriter
     from target_parquet_iceberg.table import Commit
 
 logger = logging.getLogger(__name__)
 
-STATE = "dativo.state"
-RUN_ID = "dativo.run-id"
-SEQUENCE = "dativo.sequence"
-STREAM = "dativo.stream"
-VERSION = "dativo.version"
-BRANCH_PREFIX = "dativo-load-"
 ATTEMPTS = 10
-_CERTAIN = (CommitFailedException, ValidationException)
-_UNCERTAIN = (
+_REFUSED = (CommitFailedException, ValidationException)
+_UNANSWERED = (
     CommitStateUnknownException,
+    ConnectionError,
+    DBAPIError,
+    RequestException,
     ServerError,
     ServiceUnavailableError,
-    RequestException,
+    TimeoutError,
 )
 TABLE_PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
-    "commit.retry.num-retries": "0",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "50",
 }
@@ -121,22 +113,14 @@ class IcebergTable:
         self._table = table
         self._run_id = run_id
         self._pause = pause
-        self._seen = _token(table)
-        self._opened_with: dict[str, t.Any] = json.loads(
-            table.properties.get(STATE, "{}")
-        )
-        snapshot = table.current_snapshot()
-        self._opened_at = snapshot.snapshot_id if snapshot else None
-        self._replayed: Seen | None = None
-        self._replaying: Seen | None = None
+        self._fence = fence_of(table)
+        self._staging = Staging(stream, table)
 
     can_stage = True
 
     def knows(self, version: int) -> bool:
         """Tell whether a full load has begun, or is what readers see now."""
-        if self._table.properties.get(VERSION) == str(version):
-            return True
-        return branch_of(version) in self._table.refs()
+        return knows(self._table, version)
 
     def commit(self, commit: Commit) -> None:
         """Commit rows, schema and bookmark in one transaction.
@@ -145,14 +129,14 @@ class IcebergTable:
             FencedError: if another run has committed since this one opened the table.
             TryLaterError: if the catalog kept refusing or failing.
         """
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self._pause(attempt)
-                self._table = self._table.refresh()
-            self._check_fence()
-            if self._has_landed() or self._attempt(commit):
-                self._seen = self._next
-                self._replayed = self._replaying
+        sent: list[SnapshotWriter] = []
+        self._check_fence()
+        for attempt in range(1, ATTEMPTS + 1):
+            if self._attempt(commit, sent) or self._is_settled(attempt, sent):
+                self._fence = self._next
+                self._staging.landed()
+                rows = commit.rows.num_rows if commit.rows is not None else 0
+                logger.info("Committed %d rows to %s", rows, self._name)
                 return
         what = f"Table {self._name}: {ATTEMPTS} commits failed, one after the other."
         raise TryLaterError(what, hint="Look at the catalog's own log, then run again.")
@@ -162,139 +146,52 @@ class IcebergTable:
         return ".".join(self._table.name())
 
     @property
-    def _next(self) -> tuple[str, int]:
-        return self._run_id, self._seen[1] + 1
+    def _next(self) -> Fence:
+        return Fence(self._run_id, self._fence.sequence + 1)
 
-    def _attempt(self, commit: Commit) -> bool:
-        transaction = self._table.transaction()
-        writer = SnapshotWriter(transaction, self._branch(commit))
+    def _attempt(self, commit: Commit, sent: list[SnapshotWriter]) -> bool:
+        writer = self._staging.stage(self._table, commit, self._next)
+        sent.append(writer)
         try:
-            self._stage(transaction, writer, commit)
-            self._table = transaction.commit_transaction()
-        except _CERTAIN as error:
+            writer.send()
+        except _REFUSED as error:
+            writer.is_refused = True
             logger.warning("Table %s: commit refused (%s), retrying", self._name, error)
-            writer.discard()
             return False
-        except _UNCERTAIN as error:
-            # It may have landed: the next round looks for it before anything else.
+        except _UNANSWERED as error:
+            # It may have landed, even later: the snapshot's id will tell.
             logger.warning("Table %s: commit unanswered (%s)", self._name, error)
             return False
-        rows = commit.rows.num_rows if commit.rows is not None else 0
-        logger.info("Committed %d rows to %s", rows, self._name)
+        except OSError:
+            # Storage failed before the catalog was asked.
+            writer.is_refused = True
+            if self._is_settled(1, sent):
+                return True
+            raise
         return True
 
-    def _branch(self, commit: Commit) -> str:
-        # A load that was published before the tap knew of it goes on in the open.
-        is_public = self._table.properties.get(VERSION) == str(commit.version)
-        if commit.version is None or is_public:
-            return MAIN_BRANCH
-        return branch_of(commit.version)
+    def _is_settled(self, attempt: int, sent: list[SnapshotWriter]) -> bool:
+        """Look whether a commit landed after all; delete the files of refused ones.
 
-    def _stage(
-        self, transaction: Transaction, writer: SnapshotWriter, commit: Commit
-    ) -> None:
-        if commit.rows is not None:
-            self._evolve(transaction, writer, commit.rows.schema)
-        run_id, sequence = self._next
-        properties = {STREAM: self._stream, RUN_ID: run_id, SEQUENCE: str(sequence)}
-        if commit.bookmark is not None:
-            properties[STATE] = json.dumps(commit.bookmark, sort_keys=True)
-        # The property is what counts; the snapshot's copy lets a rollback restore it.
-        summary = dict(properties)
-        if commit.version is not None and commit.publishes:
-            properties[VERSION] = str(commit.version)
-        transaction.set_properties(properties)
-        if writer.branch != MAIN_BRANCH and writer.metadata.current_snapshot() is None:
-            # A table must have a first snapshot before it can have a branch.
-            SnapshotWriter(transaction).commit(Delta(), summary)
-        delta = self._delta(writer, commit)
-        if not delta.is_empty or self._needs_snapshot(writer, commit):
-            writer.commit(delta, summary)
-        if writer.branch != MAIN_BRANCH:
-            self._drop_other_loads(writer)
-            if commit.publishes:
-                writer.publish()
-
-    def _delta(self, writer: SnapshotWriter, commit: Commit) -> Delta:
-        rows, keys = commit.rows, commit.keys
-        if commit.method is Method.OVERWRITE and commit.version is None:
-            return writer.overwrite(rows)
-        if rows is None or not rows.num_rows:
-            return Delta()
-        # A load that goes on after a crash sends some rows again, if it has keys.
-        if keys and commit.method is not Method.APPEND:
-            return writer.upsert(last_by_key(rows, keys), keys)
-        seen = self._sent_before(writer, commit)
-        return writer.append(rows) if seen is None else writer.append_new(rows, seen)
-
-    def _sent_before(self, writer: SnapshotWriter, commit: Commit) -> Seen | None:
-        """Return the rows that the tap may send although the table has them.
-
-        With keys: those at the bookmark. Without: those that a run sends again which
-        starts behind the table. None where nothing can come twice.
+        Nothing is deleted on an error's word alone: a proxy that repeats a request gets
+        a refusal for what its first copy has committed.
         """
-        if commit.method is Method.OVERWRITE or commit.rows is None:
-            return None
-        if commit.keys:
-            return writer.seen_near(commit.rows, commit.keys)
-        if self._opened_with == (commit.started_from or {}):
-            return None
-        if self._replayed is None:
-            since = self._snapshot_with(commit.started_from or {})
-            self._replayed = writer.seen_since(since, self._opened_at)
-        self._replaying = self._replayed.copy()
-        return self._replaying
-
-    def _snapshot_with(self, bookmark: dict[str, t.Any]) -> int | None:
-        wanted = json.dumps(bookmark, sort_keys=True)
-        found: int | None = None
-        for snapshot in self._table.metadata.snapshots:
-            summary = snapshot.summary
-            if summary and summary.additional_properties.get(STATE) == wanted:
-                found = snapshot.snapshot_id
-        return found
-
-    def _needs_snapshot(self, writer: SnapshotWriter, commit: Commit) -> bool:
-        """Tell whether a load without a single row must publish its emptiness."""
-        is_new = writer.metadata.snapshot_by_name(writer.branch) is None
-        return commit.publishes and writer.branch != MAIN_BRANCH and is_new
-
-    def _drop_other_loads(self, writer: SnapshotWriter) -> None:
-        """Forget loads that were cut and can no longer be continued."""
-        names = [
-            name
-            for name in writer.metadata.refs
-            if name.startswith(BRANCH_PREFIX) and name != writer.branch
-        ]
-        if names:
-            writer.drop_branches(names)
-
-    def _evolve(
-        self, transaction: Transaction, writer: SnapshotWriter, rows: pa.Schema
-    ) -> None:
-        present = writer.arrow_schema()
-        merged = merge(self._stream, present, rows)
-        if merged == present:
-            return
-        with transaction.update_schema() as update:
-            update.union_by_name(merged)
-        logger.info("Table %s: schema widened", self._name)
+        self._pause(attempt)
+        try:
+            self._table = self._table.refresh()
+        except _UNANSWERED as error:
+            logger.warning("Table %s: no answer (%s)", self._name, error)
+            return False
+        landed = [writer for writer in sent if writer.is_part_of(self._table)]
+        for writer in sent:
+            if writer.is_refused and writer not in landed:
+                writer.discard()
+        if not landed:
+            self._check_fence()
+        return bool(landed)
 
     def _check_fence(self) -> None:
-        found = _token(self._table)
-        if found != self._seen and not self._has_landed():
-            what = f"Table {self._name}: run {found[0]} has committed meanwhile."
+        found = fence_of(self._table)
+        if found != self._fence:
+            what = f"Table {self._name}: run {found.run_id} has committed meanwhile."
             raise FencedError(what, hint="Let only one run load a table at a time.")
-
-    def _has_landed(self) -> bool:
-        return _token(self._table) == self._next
-
-
-def branch_of(version: int) -> str:
-    """Name the branch that holds an unfinished full load."""
-    return f"{BRANCH_PREFIX}{version}"
-
-
-def _token(table: PyIcebergTable) -> tuple[str, int]:
-    properties = table.properties
-    return properties.get(RUN_ID, ""), int(properties.get(SEQUENCE, "0"))

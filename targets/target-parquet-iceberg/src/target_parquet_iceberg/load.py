@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from dativo_core.dead_letters import DeadLetter
-from dativo_core.errors import IncompleteError
+from dativo_core.errors import ConfigurationError, IncompleteError
 
 from target_parquet_iceberg import state as states
 from target_parquet_iceberg.intake import StreamIntake
@@ -137,7 +137,8 @@ class Load:
     def _open(self, plan: Plan) -> StreamLoad:
         return StreamLoad(
             StreamIntake(plan, self._metadata),
-            self._warehouse,
+            # Opened now: whoever commits from here on fences this run.
+            self._warehouse.table(plan),
             trusts_end=self._settings.get("completion") == "eof",
             started_from=states.bookmark(self._barrier or {}, plan.stream),
         )
@@ -151,11 +152,15 @@ class Load:
         )
 
     def _commit(self, *, is_end: bool = False) -> None:
-        held: list[str] = []
-        for name, stream in self._streams.items():
+        # All before the first commit: too many dead letters stop the run between two
+        # barriers, not between two tables.
+        for stream in self._streams.values():
             self._decode(stream.intake)
-            if not stream.commit(self._barrier, is_end=is_end):
-                held.append(name)
+        held = [
+            name
+            for name, stream in self._streams.items()
+            if not stream.commit(self._barrier, is_end=is_end)
+        ]
         self._last_commit = self._clock()
         if self._barrier is not None:
             value = states.withhold(self._barrier, held, self._emitted)
@@ -165,15 +170,14 @@ class Load:
 
     def _decode(self, intake: StreamIntake) -> None:
         letters = intake.decode()
-        stream = intake.plan.stream
-        self._dead_letters.accept(stream, table_name(stream), letters, intake.seen)
+        plan = intake.plan
+        self._dead_letters.accept(plan.stream, plan.table, letters, intake.seen)
 
     def _refuse(
         self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"
     ) -> None:
         letter = DeadLetter(stream, stage, "", expected, found, raw)
-        folder = UNPARSED if stream == UNPARSED else table_name(stream)
-        self._dead_letters.accept(stream, folder, [letter], seen=0)
+        self._dead_letters.accept(stream, _folder(stream), [letter], seen=0)
 
     def _summarise(self) -> None:
         for name, stream in self._streams.items():
@@ -187,3 +191,10 @@ class Load:
                 dead,
                 extra={"stream_name": name},
             )
+
+
+def _folder(stream: str) -> str:
+    try:
+        return UNPARSED if stream == UNPARSED else table_name(stream)
+    except ConfigurationError:  # a name that no file can have
+        return UNPARSED

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import typing as t
-from decimal import Decimal
+from dataclasses import replace
 
-import msgspec
+from dativo_core.errors import ConfigurationError
 
+from target_parquet_iceberg import exact_json
 from target_parquet_iceberg.messages import Record, Schema
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from singer_sdk.mapper import PluginMapper
-
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+    from singer_sdk.mapper import PluginMapper, StreamMap
 
 
 class Mapping(t.Protocol):
@@ -71,16 +69,30 @@ class SdkMapping:
 
     def records(self, record: Record) -> Iterable[Record]:
         """Return the mapped records, decimals digit for digit."""
-        for stream_map in self._mapper.stream_maps.get(record.stream, ()):
-            mapped = stream_map.transform(_decode(record.raw))
-            if mapped is not None:
-                yield Record(
-                    stream_map.stream_alias,
-                    _encode(mapped),
-                    record.version,
-                    record.time_extracted,
-                )
+        stream_maps = self._mapper.stream_maps.get(record.stream)
+        if stream_maps is None:  # its SCHEMA did not come: a dead letter
+            yield record
+            return
+        for stream_map in stream_maps:
+            raw = _transformed(stream_map, record)
+            if raw is not None:
+                yield replace(record, stream=stream_map.stream_alias, raw=raw)
 
     def aliases(self, stream: str) -> Iterable[str]:
         """Return the names that the maps give to the stream."""
         return [m.stream_alias for m in self._mapper.stream_maps.get(stream, ())]
+
+
+def _transformed(stream_map: StreamMap, record: Record) -> bytes | None:
+    try:
+        values = exact_json.decode(record.raw)
+    except exact_json.UNDECODABLE:
+        return record.raw  # the decoder will say what is wrong with it
+    if not isinstance(values, dict):
+        return record.raw
+    try:
+        mapped = stream_map.transform(values)
+    except Exception as error:
+        msg = f"Stream '{record.stream}': a stream map failed: {error}."
+        raise ConfigurationError(msg, hint="Correct it in stream_maps.") from error
+    return None if mapped is None else exact_json.encode(mapped)

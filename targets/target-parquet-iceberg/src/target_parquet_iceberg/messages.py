@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import typing as t
 from dataclasses import dataclass
 
@@ -84,10 +85,11 @@ _decode = msgspec.json.Decoder(_Line).decode
 
 
 def read(lines: Iterable[bytes]) -> Iterator[Message]:
-    """Yield the message of every line that is not blank."""
-    for line in lines:
-        if line.strip():
-            yield parse(line)
+    """Yield the message of every line that is not blank, mark of byte order or not."""
+    for number, line in enumerate(lines):
+        text = line if number else line.removeprefix(codecs.BOM_UTF8)
+        if text.strip():
+            yield parse(text)
 
 
 def parse(line: bytes) -> Message:

@@ -12,7 +12,6 @@ import typing as t
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from dativo_core.errors import ConfigurationError
@@ -28,6 +27,7 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MANIFEST = "_dativo.json"
+_ROW = "__row"
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -42,7 +42,13 @@ class ParquetWarehouse:
         self._run_id = run_id
 
     def table(self, plan: Plan) -> ParquetTable:
-        """Return the folder of a stream."""
+        """Return the folder of a stream.
+
+        Raises:
+            ConfigurationError: for upserts, which plain files cannot do.
+        """
+        if plan.resolve(versioned=True) is Method.UPSERT:
+            raise cannot_upsert(plan.stream)
         return ParquetTable(
             self._system, f"{self._root}/{plan.table}", plan, self._run_id
         )
@@ -73,9 +79,7 @@ class ParquetTable:
             ConfigurationError: for upserts, which plain files cannot do.
         """
         if commit.method is Method.UPSERT:
-            msg = f"Stream '{self._plan.stream}': plain Parquet cannot upsert."
-            hint = "Set load_method to append-only or overwrite, or format to iceberg."
-            raise ConfigurationError(msg, hint=hint)
+            raise cannot_upsert(self._plan.stream)
         self._sequence += 1
         old = self._files() if commit.method is Method.OVERWRITE else []
         if commit.rows is not None:
@@ -92,9 +96,9 @@ class ParquetTable:
 
     def _write(self, folder: str, name: str, part: pa.Table) -> None:
         self._system.create_dir(folder, recursive=True)
-        # Readers ignore the underscore; a stream to S3 appears whole by itself.
+        # No reader takes it for data; a stream to S3 appears whole by itself.
         is_local = isinstance(self._system, pafs.LocalFileSystem)
-        temporary = f"{folder}/{'_' if is_local else ''}{name}"
+        temporary = f"{folder}/_{name}.tmp" if is_local else f"{folder}/{name}"
         pq.write_table(part, temporary, filesystem=self._system, compression="zstd")
         if is_local:
             self._system.move(temporary, f"{folder}/{name}")
@@ -115,17 +119,24 @@ class ParquetTable:
             stream.write(json.dumps(content, sort_keys=True).encode())
 
 
+def cannot_upsert(stream: str) -> ConfigurationError:
+    """Say what to set instead."""
+    msg = f"Stream '{stream}': plain Parquet cannot upsert."
+    hint = "Set load_method to append-only or overwrite, or format to iceberg."
+    return ConfigurationError(msg, hint=hint)
+
+
 def split(rows: pa.Table, keys: tuple[str, ...]) -> Iterator[tuple[str, pa.Table]]:
     """Yield the Hive folder and the rows of every partition."""
     if not keys:
         yield "", rows
         return
-    for values in rows.group_by(list(keys)).aggregate([]).to_pylist():
-        part = rows
-        for name, value in values.items():
-            column = part[name]
-            matches = pc.is_null(column) if value is None else pc.equal(column, value)
-            part = part.filter(matches)
+    # By row numbers: comparing values would lose NaN and take -0.0 for 0.0.
+    numbers = pa.array(range(rows.num_rows), pa.int64())
+    numbered = rows.select(keys).append_column(_ROW, numbers)
+    groups = numbered.group_by(list(keys), use_threads=False)
+    for values in groups.aggregate([(_ROW, "list")]).to_pylist():
+        part = rows.take(values.pop(f"{_ROW}_list"))
         yield folder_of(values), part.drop_columns(list(keys))
 
 

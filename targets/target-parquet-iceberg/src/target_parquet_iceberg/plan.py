@@ -7,6 +7,7 @@ import fnmatch
 import typing as t
 from dataclasses import dataclass
 
+import pyarrow as pa
 from dativo_core.errors import ConfigurationError
 
 from target_parquet_iceberg.naming import check_columns, table_name
@@ -70,6 +71,7 @@ def plan(message: Schema, settings: Json) -> Plan:
     partition_by = tuple(chosen.get("partition_by", ()))
     _check_known(message.stream, names, keys, "key_properties")
     _check_known(message.stream, names, partition_by, "partition_by")
+    _check_plain(message.stream, found, {*keys, *partition_by})
     method = chosen.get("load_method", settings.get("load_method"))
     return Plan(
         stream=message.stream,
@@ -86,7 +88,7 @@ def overrides(stream: str, settings: Json) -> dict[str, t.Any]:
     merged: dict[str, t.Any] = {}
     for glob, values in settings.get("streams", {}).items():
         if fnmatch.fnmatchcase(stream, glob):
-            merged |= values
+            merged |= {k: v for k, v in values.items() if v is not None}
     return merged
 
 
@@ -97,3 +99,10 @@ def _check_known(
     if missing:
         msg = f"Stream '{stream}': {setting} names {missing[0]!r}, which no field has."
         raise ConfigurationError(msg, hint=f"The fields are: {', '.join(names)}.")
+
+
+def _check_plain(stream: str, found: tuple[Column, ...], names: set[str]) -> None:
+    for column in found:
+        if column.name in names and pa.types.is_nested(column.type):
+            msg = f"Stream '{stream}': {column.name!r} is nested, so it can be no key."
+            raise ConfigurationError(msg, hint="Set key_properties in streams.")

@@ -12,8 +12,8 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from target_parquet_iceberg.catalogs import open_catalog
 from target_parquet_iceberg.failures import explained
-from target_parquet_iceberg.iceberg import RUN_ID, SEQUENCE, STATE
 from target_parquet_iceberg.settings import with_defaults
+from target_parquet_iceberg.staging import RUN_ID, SEQUENCE, STATE
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping

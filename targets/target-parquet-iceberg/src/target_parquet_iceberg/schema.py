@@ -4,8 +4,8 @@
 |---|---|---|
 | boolean | bool | boolean |
 | integer within 32 bits | int32 | int |
-| integer within 64 bits, or without bounds | int64 | long |
-| integer beyond 64 bits | decimal(38, 0) | decimal(38, 0) |
+| integer with a bound beyond 64 bits | decimal(38, 0) | decimal(38, 0) |
+| any other integer | int64 | long |
 | number, format float | float | float |
 | number | double | double |
 | number, multipleOf 10**-n | decimal(38, n) | decimal(38, n) |
@@ -51,7 +51,10 @@ class Column:
 
 def columns(schema: Json) -> list[Column]:
     """Return a column for every property, in the order of the schema."""
-    return [column(name, part) for name, part in schema.get("properties", {}).items()]
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return []
+    return [column(name, part) for name, part in properties.items()]
 
 
 def column(name: str, schema: t.Any) -> Column:
@@ -87,7 +90,7 @@ def single(schema: t.Any) -> Json:
     options = schema.get("anyOf") or schema.get("oneOf")
     if not isinstance(options, list) or "type" in schema:
         return schema
-    real = [option for option in map(single, options) if option.get("type") != "null"]
+    real = [option for option in map(single, options) if not _is_null(option)]
     if len(real) == 1:
         return real[0]
     kinds = {frozenset(kinds_of(option)) for option in real}
@@ -96,20 +99,22 @@ def single(schema: t.Any) -> Json:
 
 def kinds_of(schema: Json) -> set[str]:
     """Return the JSON types allowed, null left out."""
-    kinds = schema.get("type", [])
-    return {str(kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)} - {
-        "null"
-    }
+    kinds = schema.get("type")
+    listed = kinds if isinstance(kinds, list) else [kinds] if kinds else []
+    return {str(kind) for kind in listed} - {"null"}
+
+
+def _is_null(schema: Json) -> bool:
+    return bool(schema.get("type")) and not kinds_of(schema)
 
 
 def _integer(schema: Json) -> pa.DataType:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if not isinstance(low, int) or not isinstance(high, int):
-        return pa.int64()
-    for bits, arrow_type in ((32, pa.int32()), (64, pa.int64())):
-        if -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1):
-            return arrow_type
-    return pa.decimal128(MAX_PRECISION, 0)
+    limits = [schema.get("minimum"), schema.get("maximum")]
+    known = [limit for limit in limits if isinstance(limit, (int, float))]
+    if not all(-(2**63) <= limit < 2**63 for limit in known):
+        return pa.decimal128(MAX_PRECISION, 0)
+    is_narrow = all(-(2**31) <= limit < 2**31 for limit in known)
+    return pa.int32() if is_narrow and len(known) == len(limits) else pa.int64()
 
 
 def _number(schema: Json) -> pa.DataType:
@@ -123,7 +128,7 @@ def _number(schema: Json) -> pa.DataType:
 
 
 def _string(schema: Json) -> pa.DataType:
-    text_format = schema.get("format")
+    text_format = str(schema.get("format"))
     if text_format in DECIMAL_FORMATS:
         return _decimal(schema)
     if schema.get("contentEncoding") == "base64":
@@ -131,14 +136,15 @@ def _string(schema: Json) -> pa.DataType:
     if text_format == "date-time":
         return WALL_MICROS if schema.get("x-timezone") is False else UTC_MICROS
     by_format = {"date": pa.date32(), "time": pa.time64("us")}
-    return by_format.get(str(text_format), pa.string())
+    return by_format.get(text_format, pa.string())
 
 
 def _decimal(schema: Json) -> pa.DataType:
     precision, scale = schema.get("precision"), schema.get("scale", 0)
-    if isinstance(precision, int) and 0 < precision <= MAX_PRECISION:
-        return pa.decimal128(precision, scale)
-    return pa.string()
+    if not isinstance(precision, int) or not isinstance(scale, int):
+        return pa.string()
+    fits = 0 < precision <= MAX_PRECISION and 0 <= scale <= precision
+    return pa.decimal128(precision, scale) if fits else pa.string()
 
 
 def _array(schema: Json) -> pa.DataType | None:
@@ -148,7 +154,7 @@ def _array(schema: Json) -> pa.DataType | None:
 
 def _object(schema: Json) -> pa.DataType | None:
     properties = schema.get("properties")
-    if not properties:
+    if not properties or not isinstance(properties, dict):
         return None
     parts = [(name, arrow(part)) for name, part in properties.items()]
     # A free-form part becomes JSON text inside the struct.

@@ -159,14 +159,14 @@ SCHEMA: dict[str, t.Any] = _PROPERTIES.to_dict()
 
 
 def with_defaults(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return the settings with the defaults of those that are not given."""
+    """Return the settings with the defaults of those that are not given, or null."""
     return _fill(config, SCHEMA)
 
 
 def _fill(
     config: t.Mapping[str, t.Any], schema: t.Mapping[str, t.Any]
 ) -> dict[str, t.Any]:
-    filled = dict(config)
+    filled = {name: value for name, value in config.items() if value is not None}
     for name, definition in schema.get("properties", {}).items():
         if "default" in definition:
             filled.setdefault(name, definition["default"])

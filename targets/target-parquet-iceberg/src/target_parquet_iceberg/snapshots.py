@@ -7,6 +7,7 @@ API let us replace exactly the files that hold a key, in one snapshot.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import typing as t
 import uuid
@@ -31,7 +32,7 @@ from pyiceberg.io.pyarrow import (
 from pyiceberg.table import DataScan, FileScanTask, IncrementalAppendScan
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update import AssertRefSnapshotId
+from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from target_parquet_iceberg.evolution import conform, plain
@@ -45,7 +46,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
-    from pyiceberg.table import Transaction
+    from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.typedef import Record
 
@@ -76,11 +77,6 @@ class Delta:
     removed: tuple[DataFile, ...] = ()
     deletes: tuple[DataFile, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Tell whether there is nothing to commit."""
-        return not (self.added or self.removed or self.deletes)
-
 
 @dataclass(slots=True)
 class SnapshotWriter:
@@ -90,6 +86,8 @@ class SnapshotWriter:
     branch: str = MAIN_BRANCH
     rule: CostRule = field(default_factory=CostRule)
     written: list[DataFile] = field(default_factory=list)
+    is_refused: bool = False
+    _producer: RowDelta | None = None
     _id: uuid.UUID = field(default_factory=uuid.uuid4)
     _counter: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -149,6 +147,7 @@ class SnapshotWriter:
         A data file that is small or mostly hit is written anew without them; any
         other gets position deletes, which every engine reads.
         """
+        rows = conform(rows, self.arrow_schema())
         wanted = rows.select(list(keys))
         added: list[DataFile] = []
         removed: list[DataFile] = []
@@ -183,6 +182,7 @@ class SnapshotWriter:
             snapshot_properties=summary,
             branch=self.branch,
         )
+        self._producer = producer
         with producer:
             for file in delta.removed:
                 producer.delete_data_file(file)
@@ -194,7 +194,8 @@ class SnapshotWriter:
     def publish(self) -> None:
         """Make the branch the table, and forget the branch; both at once."""
         manage = ManageSnapshots(self.transaction)
-        main = self.metadata.snapshot_by_name(MAIN_BRANCH)
+        before = self.transaction._table.metadata  # noqa: SLF001
+        main = before.snapshot_by_name(MAIN_BRANCH)
         with manage:
             manage.set_current_snapshot(ref_name=self.branch)
             manage.remove_branch(self.branch)
@@ -209,10 +210,32 @@ class SnapshotWriter:
             for name in names:
                 manage.remove_branch(name)
 
+    def send(self) -> None:
+        """Ask the catalog to commit, once.
+
+        `Transaction.commit_transaction` would retry on top of another run, where the
+        table's properties say so, and delete manifests without a look at the table.
+        """
+        transaction = self.transaction
+        same_table = AssertTableUUID(uuid=self.metadata.table_uuid)
+        transaction._table._do_commit(  # noqa: SLF001
+            updates=transaction._updates,  # noqa: SLF001
+            requirements=(*transaction._requirements, same_table),  # noqa: SLF001
+        )
+
+    def is_part_of(self, table: Table) -> bool:
+        """Tell whether the snapshot is in the table's history."""
+        producer = self._producer
+        return bool(producer and table.metadata.snapshot_by_id(producer.snapshot_id))
+
     def discard(self) -> None:
-        """Delete the files written; only after a commit that certainly failed."""
+        """Delete the files written; only when no table can refer to them."""
         for file in self.written:
-            self._io.delete(file.file_path)
+            with contextlib.suppress(OSError):
+                self._io.delete(file.file_path)
+        self.written.clear()
+        if self._producer is not None:
+            self._producer._clean_all_uncommitted()  # noqa: SLF001
 
     @property
     def _io(self) -> FileIO:

@@ -15,7 +15,7 @@ _UNFINISHED = frozenset({"progress_markers", "full_table", "partial"})
 
 def bookmark(state: Mapping[str, t.Any], stream: str) -> Json | None:
     """Return the part of a state that belongs to one stream; None if there is none."""
-    found = state.get("bookmarks", {}).get(stream)
+    found = _bookmarks(state).get(stream)
     return found if isinstance(found, dict) else None
 
 
@@ -34,10 +34,13 @@ def withhold(
     if not held:
         return dict(state)
     bookmarks = {
-        name: value
-        for name, value in state.get("bookmarks", {}).items()
-        if name not in held
+        name: value for name, value in _bookmarks(state).items() if name not in held
     }
     kept = {name: bookmark(earlier, name) for name in held}
     bookmarks |= {name: value for name, value in kept.items() if value is not None}
     return {**state, "bookmarks": bookmarks}
+
+
+def _bookmarks(state: Mapping[str, t.Any]) -> Json:
+    found = state.get("bookmarks")
+    return found if isinstance(found, dict) else {}

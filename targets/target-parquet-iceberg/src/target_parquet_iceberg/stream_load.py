@@ -16,7 +16,7 @@ from target_parquet_iceberg.table import Commit
 
 if t.TYPE_CHECKING:
     from target_parquet_iceberg.intake import StreamIntake
-    from target_parquet_iceberg.table import Table, Warehouse
+    from target_parquet_iceberg.table import Table
 
 Json: t.TypeAlias = dict[str, t.Any]
 
@@ -26,7 +26,7 @@ class StreamLoad:
 
     Args:
         intake: Where the rows are decoded and wait.
-        warehouse: Opens the table, with the first commit.
+        table: Where they go.
         trusts_end: Whether the end of the input proves that the tap finished.
         started_from: The bookmark that the tap told before the stream's SCHEMA.
     """
@@ -34,19 +34,19 @@ class StreamLoad:
     def __init__(
         self,
         intake: StreamIntake,
-        warehouse: Warehouse,
+        table: Table,
         *,
         trusts_end: bool,
         started_from: Json | None = None,
     ) -> None:
         self.intake = intake
         self.stored_rows = 0
-        self._warehouse = warehouse
+        self._table = table
         self._trusts_end = trusts_end
         self._started_from = started_from
-        self._table: Table | None = None
         self._bookmark: Json | None = None
         self._published: int | None = None
+        self._check_resumed()
 
     @property
     def name(self) -> str:
@@ -58,15 +58,7 @@ class StreamLoad:
         """Tell whether the rows must wait for the end of a full load."""
         if self.intake.method is not Method.OVERWRITE:
             return False
-        return self.intake.version is None or not self.table.can_stage
-
-    @property
-    def table(self) -> Table:
-        """The table, opened when it is first needed."""
-        if self._table is None:
-            self._table = self._warehouse.table(self.intake.plan)
-            self._check_resumed(self._table)
-        return self._table
+        return self.intake.version is None or not self._table.can_stage
 
     def is_whole(self, barrier: Json | None) -> bool:
         """Tell whether the end of the input may publish all that the stream holds."""
@@ -79,9 +71,8 @@ class StreamLoad:
                 and intake.is_confirmed
                 and states.is_clean(barrier, self.name)
             )
-        # Rows behind the last bookmark come again with the next run.
-        bookmark = states.bookmark(barrier or {}, self.name)
-        return not intake.has_uncovered_rows or bookmark is None
+        # Rows behind the last STATE come again with the next run.
+        return not intake.has_uncovered_rows or barrier is None
 
     def commit(self, barrier: Json | None, *, is_end: bool) -> bool:
         """Commit what the barrier covers, at the end of the input all that is whole.
@@ -114,7 +105,9 @@ class StreamLoad:
         is_news = bookmark is not None and bookmark != self._bookmark
         if rows is None and not is_news:
             return
-        method = self.intake.method if rows is not None else Method.APPEND
+        method = self.intake.method
+        if method is Method.OVERWRITE and rows is None:
+            method = Method.APPEND  # a bookmark alone must not empty the table
         keys = self.intake.plan.keys
         started_from = self._started_from
         self._commit(Commit(rows, method, keys, bookmark, started_from=started_from))
@@ -131,7 +124,7 @@ class StreamLoad:
             self._published = self._load_id
 
     def _commit(self, commit: Commit) -> None:
-        self.table.commit(commit)
+        self._table.commit(commit)
         self.stored_rows += commit.rows.num_rows if commit.rows is not None else 0
         self._bookmark = commit.bookmark
         self.intake.stage.clear()
@@ -146,10 +139,10 @@ class StreamLoad:
         rows = rows.drop_columns([POSITION])
         return rows if rows.num_rows else None
 
-    def _check_resumed(self, table: Table) -> None:
+    def _check_resumed(self) -> None:
         marker = (self._started_from or {}).get("full_table") or {}
         version = marker.get("version")
-        if version is None or table.knows(version):
+        if version is None or self._table.knows(version):
             return
         what = f"Stream '{self.name}': the tap goes on with full load {version}, but "
         what += "its beginning is not in the table."

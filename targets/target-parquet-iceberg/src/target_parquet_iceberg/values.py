@@ -6,11 +6,11 @@ casts refuse. What may be coerced is this table and nothing else:
 | column | accepted besides its own JSON form |
 |---|---|
 | integer | a number without fraction (`1.0`, `1e3`) |
-| decimal | a JSON number, if it needs no rounding |
+| decimal | a JSON number or a string, if it needs no rounding |
 | float, double | the strings "NaN", "Infinity", "-Infinity" |
 | date | a date-time at midnight |
-| time | without seconds; trailing zeros beyond microseconds |
-| timestamp | a space for the T, no zone (read as UTC), a date alone, zeros beyond us |
+| time | without seconds or minutes; trailing zeros beyond microseconds |
+| timestamp | the same, a space for the T, no zone (read as UTC), a date alone |
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ import math
 import re
 import typing as t
 from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 
-import msgspec
 import pyarrow as pa
 
+from target_parquet_iceberg import exact_json
 from target_parquet_iceberg.schema import JSON_TEXT
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_TIME = r"(?P<clock>\d\d(?::\d\d(?::\d\d)?)?)(?:(?<=:\d\d:\d\d)[.,](?P<fraction>\d+))?"
+_CLOCK = re.compile(_TIME, re.ASCII)
 _ISO = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)"
-    r"(?:[T ](?P<clock>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d+))?"
-    r"\s?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?)?",
+    rf"(?:[T ]{_TIME}\s?(?P<zone>[Zz]|[+-]\d\d(?::?[0-5]\d)?)?)?",
     re.ASCII,
 )
-_CLOCK = re.compile(r"(?P<clock>\d\d:\d\d(?::\d\d)?)(?:\.(?P<fraction>\d+))?", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _MICROS = 6
+_HOURS = 24
 
 
 class Unfit(Exception):  # noqa: N818 it is a verdict on a value, not a fault
@@ -102,26 +104,31 @@ def _real(value: t.Any, kind: pa.DataType) -> float:
     if isinstance(value, str) and value in NON_FINITE:
         return NON_FINITE[value]
     number = float(_number(value, expected))
-    if math.isinf(number) or (kind == pa.float32() and abs(number) > _FLOAT_MAX):
+    if math.isinf(number) or (kind == pa.float32() and abs(number) >= _FLOAT_MAX):
         raise Unfit(expected=f"number in the range of {kind}")
     return number
 
 
+# From here on a double is rounded to infinity.
 _FLOAT_MAX = 3.4028235677973366e38
 
 
 def _decimal(value: t.Any, kind: pa.DataType) -> Decimal:
     expected = f"decimal({kind.precision}, {kind.scale})"
-    try:
-        number = Decimal(value) if isinstance(value, str) else _number(value, expected)
-    except InvalidOperation:
-        raise Unfit(expected) from None
-    if not number.is_finite() or "_" in str(value):
+    if not isinstance(value, str):
+        number = _number(value, expected)
+    elif _DECIMAL.fullmatch(value):
+        number = Decimal(value)
+    else:
         raise Unfit(expected)
     whole = number.adjusted() + 1
     if number and (places(number) > kind.scale or whole > kind.precision - kind.scale):
         raise Unfit(expected)
-    return number
+    # Arrow takes neither exponents nor zeros beyond its 38 digits.
+    return number.quantize(Decimal(1).scaleb(-kind.scale), context=_EXACT)
+
+
+_EXACT = Context(prec=38, traps=[Inexact, InvalidOperation])
 
 
 def places(number: Decimal) -> int:
@@ -196,7 +203,10 @@ def _offset(zone: str | None) -> timedelta:
     if zone is None or zone in "Zz":
         return timedelta()
     digits = zone[1:].replace(":", "").ljust(4, "0")
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    if hours >= _HOURS:
+        raise OverflowError
+    offset = timedelta(hours=hours, minutes=minutes)
     return -offset if zone[0] == "-" else offset
 
 
@@ -225,15 +235,7 @@ def _inside(step: str, value: t.Any, kind: pa.DataType) -> t.Any:
 
 
 def _json_text(value: t.Any) -> str | None:
-    return None if value is None else json_text(value)
-
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
-
-
-def json_text(value: t.Any) -> str:
-    """Return the value as JSON text, decimals digit for digit."""
-    return _encode(value).decode()
+    return None if value is None else exact_json.encode(value).decode()
 
 
 _CONVERSIONS: tuple[tuple[t.Callable[..., bool], t.Callable[..., t.Any]], ...] = (

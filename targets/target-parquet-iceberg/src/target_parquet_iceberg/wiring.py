@@ -11,7 +11,11 @@ from datetime import datetime, timezone
 from dativo_core.dead_letters import DeadLetterOffice
 from dativo_core.dead_letters import Limits as DeadLetterLimits
 
-from target_parquet_iceberg.failures import ExplainedWarehouse, explained
+from target_parquet_iceberg.failures import (
+    ExplainedFolder,
+    ExplainedWarehouse,
+    explained,
+)
 from target_parquet_iceberg.load import Limits, Load
 from target_parquet_iceberg.metadata import Metadata
 from target_parquet_iceberg.storage import dead_letter_folder, filesystem
@@ -73,7 +77,10 @@ def _dead_letters(
 ) -> DeadLetterOffice:
     chosen = settings["dead_letter"]
     path = chosen.get("path") or f"{settings['warehouse'].rstrip('/')}/_dead_letters"
-    folder = dead_letter_folder(path, settings["storage_options"])
+    with explained(path):
+        folder = ExplainedFolder(
+            dead_letter_folder(path, settings["storage_options"]), path
+        )
     limits = DeadLetterLimits(
         chosen["max_ratio"], chosen["min_sample"], chosen["max_records"]
     )

@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import typing as t
 
-from singer_sdk.singerlib import Catalog, Schema
+from singer_sdk.singerlib import Catalog, CatalogEntry, Schema
 
 
 class ExactSchema(Schema):
@@ -32,11 +32,21 @@ class ExactSchema(Schema):
 
 def read_catalog(content: dict[str, t.Any]) -> Catalog:
     """Read a catalog file's content without loss."""
-    schemas = {
-        stream["tap_stream_id"]: ExactSchema.from_dict(stream.get("schema", {}))
-        for stream in content.get("streams", [])
-    }
+    given = {stream["tap_stream_id"]: stream for stream in content.get("streams", [])}
     return Catalog(
-        (name, dataclasses.replace(entry, schema=schemas[name]))
+        (name, _complete(entry, given[name]))
         for name, entry in Catalog.from_dict(content).items()
+    )
+
+
+def _complete(entry: CatalogEntry, given: dict[str, t.Any]) -> CatalogEntry:
+    # Where people choose a method by hand, Singer's place for it is the metadata.
+    chosen: dict[str, t.Any] = {}
+    for item in given.get("metadata", []):
+        chosen = chosen if item["breadcrumb"] else item["metadata"]
+    return dataclasses.replace(
+        entry,
+        schema=ExactSchema.from_dict(given.get("schema", {})),
+        replication_method=chosen.get("replication-method") or entry.replication_method,
+        replication_key=chosen.get("replication-key") or entry.replication_key,
     )

@@ -1,0 +1,91 @@
+"""The contenders: what each one runs, and how DuckDB sees what it has stored.
+
+Words in braces are places: `{programs}` of this project, `{peers}` of others,
+`{bench}` with these files, `{data}` made once, `{work}` fresh for each run.
+"""  # noqa: INP001 a part of run.py
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REFERENCE = "limit"
+
+# What must be the same at the source and wherever the rows end up.
+FACTS = "count(*), sum(CAST(id AS BIGINT)), sum(CAST(price AS DECIMAL(38, 2)))"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to move the rows.
+
+    Attributes:
+        title: What it is, for the report.
+        pipe: Its programs, each reading what the one before it writes.
+        result: The rows it stored, as a FROM clause of DuckDB; None if it stores none.
+        stdin: What the first program reads.
+        peers: Other projects' packages that it needs.
+    """
+
+    title: str
+    pipe: tuple[str, ...]
+    result: str | None = None
+    stdin: str = "/dev/null"
+    peers: tuple[str, ...] = ()
+
+
+CONTENDERS = {
+    REFERENCE: Contender(
+        "ADBC to zstd Parquet, one process: the limit",
+        ("{programs}/python {bench}/limit.py {data}/dsn.txt {work}/orders.parquet",),
+        "'{work}/orders.parquet'",
+    ),
+    "pipe": Contender(
+        "tap-postgres \\| target-dativo, RECORD to Iceberg",
+        (
+            "{programs}/tap-postgres --config {data}/tap.json"
+            " --catalog {data}/catalog.json",
+            "{programs}/target-dativo --config {work}/target-dativo.json",
+        ),
+        "lake.public_orders",
+    ),
+    "tap": Contender(
+        "tap-postgres alone, to /dev/null",
+        (
+            "{programs}/tap-postgres --config {data}/tap.json"
+            " --catalog {data}/catalog.json",
+        ),
+    ),
+    "target": Contender(
+        "target-dativo alone, from a file",
+        ("{programs}/target-dativo --config {work}/target-dativo.json",),
+        "lake.public_orders",
+        stdin="{data}/orders.singer",
+    ),
+    "meltanolabs": Contender(
+        "meltanolabs-tap-postgres \\| meltanolabs-target-csv",
+        (
+            "{peers}/meltanolabs-tap-postgres/bin/tap-postgres"
+            " --config {data}/tap.json --catalog {data}/peer-catalog.json",
+            "{peers}/meltanolabs-target-csv/bin/target-csv"
+            " --config {work}/target-csv.json",
+        ),
+        "read_csv('{work}/csv/public-orders*.csv', all_varchar = true)",
+        peers=("meltanolabs-tap-postgres", "meltanolabs-target-csv"),
+    ),
+}
+
+# Files that are made once, if a contender names them, from what a command prints.
+PREPARED = {
+    "catalog.json": "{programs}/tap-postgres --config {data}/tap.json --discover",
+    "orders.singer": "{programs}/tap-postgres --config {data}/tap.json",
+    "peer-catalog.json": (
+        "{peers}/meltanolabs-tap-postgres/bin/tap-postgres"
+        " --config {data}/tap.json --discover"
+    ),
+}
+
+# Settings of the targets, written into the folder of each run.
+SETTINGS: dict[str, dict[str, object]] = {
+    "target-dativo.json": {"warehouse": "{work}/lake", "load_method": "append-only"},
+    "target-csv.json": {"output_path": "{work}/csv"},
+}

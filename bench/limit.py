@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Move a table from Postgres to one Parquet file with nothing in between.
+
+No messages, no commit, no state: what remains is the driver and the Parquet writer.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+from pathlib import Path
+
+import adbc_driver_postgresql.dbapi as postgresql
+import pyarrow as pa
+import pyarrow.parquet as pq
+from data import DECIMALS, DIGITS, TABLE
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BATCH_BYTES = "4000000"
+
+
+def main(dsn: str, output: str) -> None:
+    """Stream the table into the file, batch by batch."""
+    batches = read(dsn)
+    first = next(batches)
+    with pq.ParquetWriter(output, first.schema, compression="zstd") as writer:
+        writer.write_batch(first)
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def read(dsn: str) -> Iterator[pa.RecordBatch]:
+    """Yield the table with exact decimals, which the driver gives as text."""
+    with postgresql.connect(dsn) as connection, connection.cursor() as cursor:
+        hint = {"adbc.postgresql.batch_size_hint_bytes": BATCH_BYTES}
+        cursor.adbc_statement.set_options(**hint)
+        cursor.execute(f"SELECT * FROM {TABLE}")  # noqa: S608 our own name
+        with cursor.fetch_record_batch() as reader:
+            for batch in reader:
+                yield with_decimals(batch)
+
+
+def with_decimals(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Give the columns of numerics the type that they have in Postgres."""
+    arrays = {
+        name: as_decimals(column) if name in DECIMALS else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+    return pa.RecordBatch.from_pydict(arrays)
+
+
+def as_decimals(column: pa.Array) -> pa.Array:
+    """Cast the driver's text."""
+    text = getattr(column, "storage", column)
+    return text.cast(pa.string()).cast(pa.decimal128(*DIGITS))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[2])

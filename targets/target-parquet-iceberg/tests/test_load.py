@@ -1,0 +1,472 @@
+"""The loop: STATE after what it covers, full loads whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from dativo_core.dead_letters import DeadLetterOffice, Limits, LocalFolder
+from target_parquet_iceberg import load as load_module
+from target_parquet_iceberg.load import Load
+from target_parquet_iceberg.messages import parse
+from target_parquet_iceberg.state import is_clean, withhold
+
+EVERY_STATE = {"commit_interval_seconds": 0}
+APPEND = {"load_method": "append-only"}
+OVERWRITE = {"load_method": "overwrite"}
+
+
+def ids(lake, table="s"):
+    """Return the ids in a table, as DuckDB reads them."""
+    return [i for (i,) in lake.query(f"SELECT id FROM lake.{table} ORDER BY id")]
+
+
+def of(bookmarks):
+    """Return the value of a STATE."""
+    return {"bookmarks": bookmarks}
+
+
+class Journal:
+    """A warehouse that writes down what happens, with the STATEs, in order."""
+
+    def __init__(self, tmp_path, **settings):
+        self.events = []
+        ticks = itertools.count()
+        self.load = Load(
+            warehouse=self,
+            dead_letters=DeadLetterOffice(LocalFolder(tmp_path), "r", Limits(1, 0, 9)),
+            emit=lambda value: self.events.append(("STATE", value)),
+            clock=lambda: next(ticks) * 0.001,
+            settings=settings,
+            limits=load_module.Limits(rows=settings.pop("rows", 10**6)),
+        )
+
+    def table(self, plan):
+        journal = self
+
+        class Table:
+            def commit(self, commit):
+                rows = commit.rows.num_rows if commit.rows is not None else None
+                event = (plan.stream, commit.method.value, rows, commit.bookmark)
+                journal.events.append(event)
+
+        return Table()
+
+    def feed(self, *messages):
+        for message in messages:
+            parsed = parse(json.dumps(message).encode())
+            method = type(parsed).__name__.lower().replace("activatev", "activate_v")
+            getattr(self.load, method)(
+                parsed.value if message["type"] == "STATE" else parsed
+            )
+        return self
+
+
+def test_state_comes_after_every_table_of_its_barrier(tmp_path, say) -> None:
+    """A STATE goes out once, after all the commits that it covers."""
+    journal = Journal(tmp_path, rows=3)
+    for stream in ("a", "b"):
+        journal.feed(say.schema(stream, ("id",), id="integer"))
+    journal.feed(say.record("a", id=1), say.state(a=1, b={}), say.record("b", id=1))
+    assert journal.events == []
+    journal.feed(say.record("a", id=2), say.state(a={"v": 2}, b={"v": 1}))
+    journal.load.finish()
+    barrier = of({"a": {"v": 2}, "b": {"v": 1}})
+    commits = [("a", "upsert", 2, {"v": 2}), ("b", "upsert", 1, {"v": 1})]
+    assert [*commits, ("STATE", barrier)] == journal.events
+
+
+def test_bookmark_alone_is_a_commit_but_never_twice(tmp_path, say) -> None:
+    """A bookmark without rows is stored too; an unchanged one is not stored again."""
+    journal = Journal(tmp_path, rows=0)
+    journal.feed(say.schema("a", ("id",), id="integer"), say.state(a={"v": 1}))
+    journal.feed(say.state(a={"v": 1}), say.state(b={"v": 1}))
+    states = [("STATE", of({"a": {"v": 1}})), ("STATE", of({"b": {"v": 1}}))]
+    assert [("a", "upsert", None, {"v": 1}), *states] == journal.events
+
+
+def test_swapped_table_is_not_emptied_by_a_later_bookmark(lake, say) -> None:
+    """After a full load is in, a new bookmark alone leaves its rows alone."""
+    outcome = lake.load(
+        say.schema("s", id="integer"),
+        say.record("s", 1, id=1),
+        say.activate("s", 1),
+        say.state(s={"v": 1}),
+        say.state(s={"v": 2}),
+        **EVERY_STATE,
+    )
+    assert (0, [of({"s": {"v": 1}}), of({"s": {"v": 2}})]) == (
+        outcome.code,
+        outcome.states,
+    )
+    assert ids(lake) == [1]
+
+
+def test_rows_after_the_mark_join_their_version(lake, say) -> None:
+    """More rows of a version that is in its table already do not replace it."""
+    outcome = lake.load(
+        say.schema("s", id="integer"),
+        say.record("s", 1, id=1),
+        say.activate("s", 1),
+        say.state(s={"v": 1}),
+        say.record("s", 1, id=2),
+        say.state(s={"v": 2}),
+        **EVERY_STATE,
+    )
+    assert outcome.code == 0
+    assert ids(lake) == [1, 2]
+
+
+def test_uncovered_rows_of_an_append_wait_for_the_next_run(lake, say) -> None:
+    """Rows behind the last STATE would come twice: not published, exit code 75."""
+    lines = [
+        say.schema("s", id="integer"),
+        say.record("s", id=1),
+        say.state(s={"v": 1}),
+        say.record("s", id=2),
+    ]
+    outcome = lake.load(*lines, **APPEND)
+    assert (75, [of({"s": {"v": 1}})]) == (outcome.code, outcome.states)
+    assert "middle of s" in outcome.errors[0]
+    assert ids(lake) == [1]
+
+
+def test_append_cut_before_its_first_bookmark(lake, say) -> None:
+    """A stream whose first STATE never came is cut too, while others sent theirs."""
+    outcome = lake.load(
+        say.schema("a", id="integer"),
+        say.record("a", id=1),
+        say.state(a={"v": 1}),
+        say.schema("b", id="integer"),
+        say.record("b", id=1),
+    )
+    assert outcome.code == 75
+    assert (ids(lake, "a"), ids(lake, "b")) == ([1], [])
+
+
+@pytest.mark.parametrize("completion", [{}, {"completion": "eof"}])
+def test_append_without_any_state(lake, say, completion) -> None:
+    """A tap that sends no STATE at all has nothing to resume: all is published."""
+    outcome = lake.load(
+        say.schema("s", id="integer"), say.record("s", id=1), **completion
+    )
+    assert (outcome.code, ids(lake)) == (0, [1])
+
+
+def full(say, *numbers, version=None):
+    """Return the messages of a full load, without evidence that it is complete."""
+    rows = [say.record("s", version, id=number) for number in numbers]
+    return [say.schema("s", id="integer"), *rows]
+
+
+CUTS = {
+    "before its schema": lambda _say: [],
+    "after its schema": full,
+    "after the first mark": lambda say: [*full(say), say.activate("s", 2)],
+    "between rows": lambda say: full(say, 3, version=2),
+    "after the last row": lambda say: full(say, 3, 4, version=2),
+    "behind a state": lambda say: [*full(say, 3), say.state(s={}), *full(say, 4)[1:]],
+    "in a state that is not clean": lambda say: [
+        *full(say, 3, version=2),
+        {"type": "STATE", "value": {"currently_syncing": "s", "bookmarks": {}}},
+    ],
+    "with progress markers": lambda say: [
+        *full(say, 3),
+        say.state(s={"progress_markers": {}}),
+    ],
+    "by another version": lambda say: [
+        *full(say, 3, version=2),
+        say.activate("s", 2),
+        say.record("s", 3, id=4),
+    ],
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_cut_full_load_leaves_the_old_table(lake, say, cut) -> None:
+    """Without evidence that the tap finished, the old rows stay visible."""
+    lake.load(*full(say, 1, 2), say.state(s={}), **OVERWRITE)
+    assert ids(lake) == [1, 2]
+    outcome = lake.load(*CUTS[cut](say), **OVERWRITE)
+    assert (
+        ids(lake),
+        [s for s in outcome.states if s.get("bookmarks")],
+    ) == ([1, 2], [])
+    assert (0 if cut == "before its schema" else 75) == outcome.code
+
+
+EVIDENCE = {
+    "the tap's mark": lambda say: [*full(say, 3, version=2), say.activate("s", 2)],
+    "a clean final state": lambda say: [*full(say, 3), say.state(s={})],
+}
+
+
+@pytest.mark.parametrize("evidence", EVIDENCE)
+def test_full_load_is_swapped_on_evidence(lake, say, evidence) -> None:
+    """A finished full load replaces all rows, in one snapshot."""
+    lake.load(*full(say, 1, 2), say.state(s={}), **OVERWRITE)
+    before = len(lake.table("s").snapshots())
+    assert lake.load(*EVIDENCE[evidence](say), **OVERWRITE).code == 0
+    assert ids(lake) == [3]
+    assert before + 1 == len(lake.table("s").snapshots())
+
+
+def test_end_of_file_is_evidence_on_request(lake, say) -> None:
+    """With `completion: eof` the end of the input is enough."""
+    lake.load(*full(say, 1), completion="eof", **OVERWRITE)
+    assert lake.load(*full(say, 2), completion="eof", **OVERWRITE).code == 0
+    assert ids(lake) == [2]
+
+
+@pytest.mark.parametrize("evidence", ["mark", "state"])
+def test_finished_empty_load_empties_the_table(lake, say, evidence) -> None:
+    """A full load that proves to be empty leaves an empty table."""
+    lake.load(*full(say, 1), completion="eof", **OVERWRITE)
+    proof = {
+        "mark": [say.activate("s", 2), say.activate("s", 2)],
+        "state": [say.state(s={})],
+    }[evidence]
+    assert lake.load(*full(say), *proof, **OVERWRITE).code == 0
+    assert ids(lake) == []
+
+
+def test_newer_version_drops_the_rows_of_the_older(lake, say) -> None:
+    """When a tap starts over, the rows of its first attempt are forgotten."""
+    outcome = lake.load(
+        *full(say, 1, version=1),
+        say.record("s", 2, id=2),
+        say.record("s", 2, id=3),
+        say.activate("s", 2),
+    )
+    assert outcome.code == 0
+    assert ids(lake) == [2, 3]
+
+
+def test_second_version_in_one_run_replaces_the_first(lake, say) -> None:
+    """Two full loads in one run: the later one stays."""
+    lines = [*full(say, 1, version=1), say.activate("s", 1), say.state(s={"v": 1})]
+    lines += [say.record("s", 2, id=2), say.activate("s", 2), say.state(s={"v": 2})]
+    assert lake.load(*lines, **EVERY_STATE).code == 0
+    assert ids(lake) == [2]
+
+
+def test_bookmark_of_an_unfinished_full_load_is_withheld(lake, say) -> None:
+    """STATE goes on for the others, without the stream that is not in its table."""
+    outcome = lake.load(
+        say.schema("a", ("id",), id="integer"),
+        say.schema("s", id="integer"),
+        say.record("a", id=1),
+        say.record("s", id=1),
+        say.state(a={"v": 1}, s={"v": 1}),
+        say.record("s", id=2),
+        **EVERY_STATE,
+        streams={"s": {"load_method": "overwrite"}},
+    )
+    assert (75, [of({"a": {"v": 1}})]) == (outcome.code, outcome.states)
+
+
+def test_state_of_any_shape_goes_through(lake, say) -> None:
+    """States without bookmarks, or with odd ones, are passed on as they are."""
+    values = [
+        {"x": 1},
+        {"bookmarks": None},
+        {"bookmarks": [1]},
+        {"bookmarks": {"s": 1}},
+    ]
+    outcome = lake.load(
+        say.schema("s", ("id",), id="integer"),
+        *({"type": "STATE", "value": value} for value in values),
+        **EVERY_STATE,
+    )
+    assert (0, values) == (outcome.code, outcome.states)
+
+
+def test_withhold_falls_back_to_what_was_emitted() -> None:
+    """A held stream keeps the bookmark that is known to be durable."""
+    state, earlier = of({"a": {"v": 2}, "b": {"v": 2}}), of({"b": {"v": 1}})
+    assert of({"a": {"v": 2}, "b": {"v": 1}}) == withhold(state, ["b"], earlier)
+    assert of({"b": {"v": 2}}) == withhold(state, ["a"], earlier)
+    assert state == withhold(state, [], earlier)
+
+
+@pytest.mark.parametrize(
+    ("state", "clean"),
+    [
+        ({}, True),
+        ({"currently_syncing": None}, True),
+        ({"currently_syncing": "a"}, False),
+        ({"current_stream": "a"}, False),
+        (of({"s": {"partial": 1}}), False),
+        (of({"other": {"partial": 1}}), True),
+        ({"bookmarks": None}, True),
+    ],
+)
+def test_is_clean(state, clean) -> None:
+    """A state that names work in progress is not clean."""
+    assert clean == is_clean(state, "s")
+
+
+def test_schema_change_keeps_order(lake, say) -> None:
+    """Rows under old and new schemas go in order: the newest wins, nulls fill up."""
+    outcome = lake.load(
+        say.schema("s", ("id",), id="integer", a="string"),
+        say.record("s", id=1, a="old"),
+        say.record("s", id=2, a="two"),
+        say.schema("s", ("id",), id="integer", b="string"),
+        say.record("s", id=1, b="new"),
+        say.schema("s", ("id",), id="integer", a="string"),
+        say.record("s", id=2, a="newest"),
+    )
+    assert outcome.code == 0
+    query = "SELECT id, a, b FROM lake.s ORDER BY id"
+    assert lake.query(query) == [(1, None, "new"), (2, "newest", None)]
+
+
+def test_incompatible_schema_change_is_a_configuration_error(lake, say) -> None:
+    """A column that changes its kind stops the run with both types in the message."""
+    lake.load(say.schema("s", ("id",), id="integer"), say.record("s", id=1))
+    outcome = lake.load(say.schema("s", ("id",), id="string"), say.record("s", id="1"))
+    assert outcome.code == 78
+    assert "'id' is int64" in outcome.errors[0]
+
+
+def test_colliding_names_are_refused(lake, say) -> None:
+    """Two streams that fold to one table stop the run before a row is taken."""
+    lines = [say.schema(name, ("id",), id="integer") for name in ("a-B", "A_b")]
+    outcome = lake.load(*lines)
+    assert (outcome.code, outcome.states) == (78, [])
+    assert "'a-B' and 'A_b'" in outcome.errors[0]
+
+
+@pytest.mark.parametrize("stream", ["日本", "--", "x" * 200])
+def test_unusable_stream_name_can_be_named_by_hand(lake, say, stream) -> None:
+    """A name that makes no table name is refused, and the hinted setting helps."""
+    lines = [say.schema(stream, ("id",), id="integer"), say.record(stream, id=1)]
+    assert lake.load(*lines).code == 78
+    named = {"streams": {"*": {"table": "t", "key_properties": None}}}
+    assert lake.load(*lines, say.record(stream, id="x"), **named).code == 0
+    assert ids(lake, "t") == [1]
+    assert [stream] == [letter["stream"] for letter in lake.dead()]
+
+
+def test_plan_refuses_what_cannot_be_loaded(lake, say) -> None:
+    """No columns, columns that differ by case, unknown or nested keys: 78 each."""
+    nested = {"type": "object", "properties": {"a": {"type": "string"}}}
+    refused = [
+        say.schema("s"),
+        say.schema("s", id="integer", ID="integer"),
+        say.schema("s", ("x",), id="integer"),
+        say.schema("s", ("o",), o=nested),
+    ]
+    for schema in refused:
+        outcome = lake.load(schema)
+        assert (outcome.code, len(outcome.errors)) == (78, 1)
+
+
+def test_settings_of_a_stream_override_by_glob(lake, say) -> None:
+    """Later globs win over earlier ones, for the streams that they match."""
+    streams = {"*": {"load_method": "append-only"}, "s?": {"table": "chosen"}}
+    lines = [say.schema("s1", ("id",), id="integer")]
+    lines += [say.record("s1", id=1), say.record("s1", id=1)]
+    assert lake.load(*lines, streams=streams).code == 0
+    assert ids(lake, "chosen") == [1, 1]
+
+
+BAD = b'{"type": "RECORD", "stream": "s", "record": {"id": "x"}}'
+
+
+def test_dead_letters_tell_what_and_why(lake, say) -> None:
+    """Each refused record is kept with its reason; ids are the same in every run."""
+    lines = [
+        say.schema("s", ("id",), id="integer"),
+        BAD,
+        say.record("s", id=None),
+        say.record("unknown", id=1),
+        say.record("日本", id=1),
+        b"garbage",
+        b'{"type":"RECORD","stream":"s","record":{"id":NaN}}',
+        say.record("s", id=1),
+        say.state(s={"v": 1}),
+    ]
+    outcome = lake.load(*lines)
+    assert (0, [of({"s": {"v": 1}})]) == (outcome.code, outcome.states)
+    letters = lake.dead()
+    assert {
+        ("s", "cast", "id"),
+        ("s", "key", "id"),
+        ("unknown", "schema", ""),
+        ("日本", "schema", ""),
+        ("_unparsed", "parse", ""),
+    } == {(letter["stream"], letter["stage"], letter["path"]) for letter in letters}
+    assert '{"id": "x"}' in {letter["record"] for letter in letters}
+    first = sorted(letter["id"] for letter in letters)
+    lake.load(*lines)
+    assert sorted(first * 2) == sorted(letter["id"] for letter in lake.dead())
+
+
+def test_too_many_dead_letters_stop_at_the_last_boundary(lake, say) -> None:
+    """Exit code 65, the last durable STATE out, and nothing behind it published."""
+    outcome = lake.load(
+        say.schema("a", id="integer"),
+        say.schema("s", id="integer"),
+        say.record("s", id=1),
+        say.record("a", id=1),
+        say.state(s={"v": 1}),
+        say.record("a", id=2),
+        BAD,
+        say.state(s={"v": 2}),
+        dead_letter={"max_records": 0},
+        **APPEND,
+        **EVERY_STATE,
+    )
+    assert (65, [of({"s": {"v": 1}})]) == (outcome.code, outcome.states)
+    assert "expected integer of 64 bits, found str" in outcome.errors[0]
+    assert (ids(lake), ids(lake, "a")) == ([1], [1])
+
+
+def test_ratio_counts_after_the_sample(lake, say) -> None:
+    """One bad record in two is too much, but only once enough were seen."""
+    lines = [say.schema("s", ("id",), id="integer"), BAD, say.record("s", id=1)]
+    assert lake.load(*lines, dead_letter={"min_sample": 3}).code == 0
+    assert lake.load(*lines, dead_letter={"min_sample": 2}).code == 65
+
+
+def test_dead_letters_are_durable_before_the_commit(tmp_path, say) -> None:
+    """When a table commits, the refused records of its block are on disk already."""
+    journal = Journal(tmp_path)
+    journal.feed(say.schema("s", ("id",), id="integer"), json.loads(BAD))
+    journal.feed(say.record("s", id=1))
+    found = []
+    journal.load._streams["s"]._table.__class__.commit = lambda *_: found.extend(
+        tmp_path.glob("s/*.jsonl")
+    )
+    journal.load.finish()
+    assert len(found) == 1
+
+
+def test_metadata_columns(lake, say) -> None:
+    """With add_record_metadata the SDK's columns are there, filled or null."""
+    extracted = {**say.record("s", 3, id=1), "time_extracted": "2024-02-29T12:00:00Z"}
+    odd = {**say.record("s", id=2), "time_extracted": "noon"}
+    lines = [say.schema("s", ("id",), id="integer"), extracted, odd]
+    settings = {"add_record_metadata": True, "completion": "eof"}
+    assert lake.load(*lines, **settings).code == 0
+    first, second = sorted(lake.rows("s"), key=lambda row: row["id"])
+    assert str(first["_sdc_extracted_at"]) == "2024-02-29 12:00:00+00:00"
+    assert (first["_sdc_table_version"], first["_sdc_deleted_at"]) == (3, None)
+    assert (second["_sdc_extracted_at"], second["_sdc_table_version"]) == (None, None)
+    assert first["_sdc_received_at"] == first["_sdc_batched_at"]
+
+
+def test_spilled_rows_are_all_there(lake, say, monkeypatch) -> None:
+    """What goes to disk while it waits comes back in order."""
+    monkeypatch.setattr("target_parquet_iceberg.intake.BLOCK_BYTES", 100)
+    monkeypatch.setattr(
+        "target_parquet_iceberg.stage.Stage.__init__.__defaults__", (1,)
+    )
+    rows = [say.record("s", id=number, n=number) for number in range(100)]
+    again = [say.record("s", id=number, n=-number) for number in range(100)]
+    schema = say.schema("s", ("id",), id="integer", n="integer")
+    assert lake.load(schema, *rows, *again).code == 0
+    assert lake.query("SELECT count(*), sum(n) FROM lake.s") == [(100, -4950)]

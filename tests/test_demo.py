@@ -1,0 +1,44 @@
+"""`make demo` does what it says, from beginning to end."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PATIENCE_SECONDS = 600
+
+
+def test_demo(project):
+    """Every table arrives whole, the second run moves the changes, nothing stays."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dativo_sandbox.demo"],
+        cwd=project,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = re.findall(r"^  (\w+) +([\d,]+) +([\d,]+)$", done.stdout, re.MULTILINE)
+    tables = {name: (source, lake) for name, source, lake in counts}
+    assert tables["flights"] == ("336,776", "336,776")
+    assert len(tables) == 5
+    assert all(source == lake for source, lake in tables.values())
+    assert 'replication_key: "updated_at"' in done.stdout
+    assert "The second run moved 712 rows of flights." in done.stdout
+    assert re.search(r"^ +712 +712 +0$", done.stdout, re.MULTILINE)
+    port = re.search(r"on port (\d+)", done.stdout)[1]
+    assert f"-p {port}" not in command_lines()
+
+
+def command_lines():
+    """Return the command lines of all processes, on Linux."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(file.read_bytes().replace(b"\0", b" ").decode())
+        except OSError:  # it has ended
+            continue
+    return "\n".join(found)

@@ -1,0 +1,131 @@
+"""The plugins as Meltano installs, configures, selects and runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from dativo_sandbox.lake import lake
+
+ORDERS = """
+CREATE TABLE orders (
+  id int PRIMARY KEY, item text, secret text,
+  updated_at timestamptz NOT NULL DEFAULT clock_timestamp());
+INSERT INTO orders SELECT n, 'item ' || n, 'x' FROM generate_series(1, 100) n
+"""
+STATE_ID = "dev:tap-postgres-to-target-dativo"
+PATIENCE_SECONDS = 300
+
+
+@dataclass
+class Project:
+    """A Meltano project with both plugins installed."""
+
+    folder: Path
+    program: Path
+    environment: dict
+
+    def __call__(self, *arguments, code=0, **extra):
+        """Run a command of Meltano, which must end with the code."""
+        done = subprocess.run(
+            [self.program, *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self.environment, **extra},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def run(self, *options, **extra):
+        """Run the pipeline; return how many records the target took."""
+        done = self("run", *options, "tap-postgres", "target-dativo", **extra)
+        [count] = re.findall(r"Stream 'public-orders': (\d+) records", done.stderr)
+        return int(count)
+
+    def rows(self, sql):
+        """Return what DuckDB reads."""
+        with lake(self.folder / "output" / "lake") as engine:
+            return engine.execute(sql).fetchall()
+
+
+@pytest.fixture
+def meltano(project, database):
+    """A project that reads a database with one table."""
+    database.execute(ORDERS)
+    settings = {
+        f"TAP_POSTGRES_{name.upper()}": str(value)
+        for name, value in database.tap_config().items()
+    }
+    settings |= {
+        "TAP_POSTGRES__METADATA": json.dumps(
+            {
+                "public-orders": {
+                    "replication-method": "INCREMENTAL",
+                    "replication-key": "updated_at",
+                }
+            }
+        ),
+        "TAP_POSTGRES_FILTER_SCHEMAS": '["public"]',
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "NO_COLOR": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+    meltano = Project(project, Path(sys.executable).with_name("meltano"), settings)
+    meltano("install")
+    return meltano
+
+
+def test_a_project_from_install_to_full_refresh(meltano, database):
+    """Install, test, run, run again, look at the state, select, and start over."""
+    meltano("config", "test", "tap-postgres")
+
+    assert meltano.run() == 100
+    database.execute(
+        "UPDATE orders SET item = 'new', updated_at = clock_timestamp() WHERE id < 4;"
+        "INSERT INTO orders VALUES (101, 'more', 'x')"
+    )
+    assert meltano.run() == 4
+    check = "SELECT count(*), count(DISTINCT id), count(*) FILTER (item = 'new')"
+    assert meltano.rows(f"{check} FROM lake.public_orders") == [(101, 101, 3)]
+
+    assert STATE_ID in meltano("state", "list").stdout
+    state = json.loads(meltano("state", "get", STATE_ID).stdout)
+    bookmark = state["singer_state"]["bookmarks"]["public-orders"]
+    assert bookmark["replication_key"] == "updated_at"
+    [[newest]] = database.query("SELECT max(updated_at)::text FROM orders")
+    assert bookmark["replication_key_value"].startswith(newest[:10])
+
+    assert meltano.run("--full-refresh") == 101
+    assert meltano.rows(f"{check} FROM lake.public_orders") == [(101, 101, 3)]
+
+
+def test_a_deselected_column_is_not_in_the_table(meltano):
+    """`meltano select --exclude` keeps a column out of the lake."""
+    meltano("select", "tap-postgres", "public-orders", "*")
+    meltano("select", "tap-postgres", "--exclude", "public-orders", "secret")
+    listed = meltano("select", "tap-postgres", "--list", "--all").stdout
+    assert re.search(r"\[excluded *\] *public-orders\.secret", listed)
+    assert meltano.run() == 100
+    columns = [row[0] for row in meltano.rows("DESCRIBE lake.public_orders")]
+    assert columns == ["id", "item", "updated_at"]
+
+
+def test_a_failing_run_says_why(meltano):
+    """Meltano fails with the tap, and shows its one line."""
+    wrong = {"TAP_POSTGRES_PASSWORD": "open sesame"}
+    done = meltano("run", "tap-postgres", "target-dativo", code=1, **wrong)
+    said = done.stdout + done.stderr
+    assert "password authentication failed" in said
+    assert "Check the settings user and password" in said
+    assert "sesame" not in said
+    done = meltano("config", "test", "tap-postgres", code=1, **wrong)
+    assert "password authentication failed" in done.stdout + done.stderr
