@@ -10,6 +10,8 @@ export UV
 export UV_PROJECT_ENVIRONMENT ?= $(VENV)
 export UV_PYTHON_DOWNLOADS ?= never
 export UV_SYSTEM_CERTS ?= true
+# Compiled once here, or by every process that starts.
+export UV_COMPILE_BYTECODE ?= true
 
 # A build account may have no home.
 ifneq ($(shell test -w "$$HOME" && echo yes),yes)
@@ -27,6 +29,7 @@ demo: setup ## PostgreSQL to Iceberg on this machine, in a minute
 
 test: setup ## Everything: generated files, then all tests with branch coverage
 	@$(RUN) python plugins/sync.py --check
+	@$(RUN) python docs/generate.py --check
 	@$(RUN) pytest --cov --cov-report=term --cov-report=xml:output/coverage.xml \
 		--junit-xml=output/junit.xml $(ARGS)
 
@@ -46,6 +49,7 @@ format: setup ## Lay out the code
 
 generate: setup ## Settings: from --about to READMEs, meltano.yml and plugins/
 	@$(RUN) python plugins/sync.py
+	@$(RUN) python docs/generate.py
 
 clean: ## Forget the environment, the caches and all output
 	rm -rf $(VENV) .dativo .coverage* .nox .*_cache dist output

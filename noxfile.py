@@ -18,7 +18,8 @@ PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 PACKAGES = sorted(
     path.parent.relative_to(ROOT) for path in ROOT.glob("*/*/pyproject.toml")
 )
-SOURCES = [".ci", "noxfile.py", "plugins", *(f"{path}/src" for path in PACKAGES)]
+TOOLS = [".ci", "bench", "docs/generate.py", "noxfile.py", "plugins"]
+SOURCES = [*TOOLS, *(f"{path}/src" for path in PACKAGES)]
 
 
 def find_real_pythons() -> None:
@@ -68,6 +69,7 @@ def settings(session: nox.Session) -> None:
     """Check that READMEs, `meltano.yml` and `plugins/` match the plugins."""
     sync(session)
     session.run("python", "plugins/sync.py", "--check")
+    session.run("python", "docs/generate.py", "--check")
 
 
 @nox.session(python=PYTHONS)

@@ -255,18 +255,18 @@ def project(tmp_path: Path) -> Path:
 def peer() -> Callable[[str], Path]:
     """Install another project's plugin for itself; return where its commands are.
 
-    It is kept between runs, in `.dativo/`, until its pins change.
+    It is kept between runs, in `.dativo/`, until its pins or the Python change.
     """
     return _peer
 
 
 def _peer(name: str) -> Path:
     venv, pins = PEERS / name, PEER_PINS[name]
-    complete = venv / "pins.json"
-    if not complete.exists() or json.loads(complete.read_text()) != pins:
+    complete, made_of = venv / "made-of.json", [sys.version, *pins]
+    if not complete.exists() or json.loads(complete.read_text()) != made_of:
         _uv("venv", "--clear", "--python", sys.executable, venv)
         _uv("pip", "install", "--python", venv / "bin" / "python", *pins)
-        complete.write_text(json.dumps(pins))
+        complete.write_text(json.dumps(made_of))
     return venv / "bin"
 
 

@@ -20,7 +20,7 @@ from pyiceberg.exceptions import (
     ServiceUnavailableError,
 )
 from sqlalchemy.exc import OperationalError
-from target_parquet_iceberg import iceberg
+from target_parquet_iceberg import staging
 from target_parquet_iceberg.catalogs import open_catalog, properties
 from target_parquet_iceberg.iceberg import IcebergWarehouse
 from target_parquet_iceberg.messages import Schema
@@ -81,7 +81,7 @@ def bench(lake):
 @pytest.mark.parametrize("rule", [DELETES_ONLY, REWRITES_ONLY, CostRule()])
 def test_upsert_hits_every_file(bench, rule, monkeypatch) -> None:
     """Keys in several files, duplicates in the batch and new keys: one row a key."""
-    monkeypatch.setattr(iceberg, "SnapshotWriter", partial(SnapshotWriter, rule=rule))
+    monkeypatch.setattr(staging, "SnapshotWriter", partial(SnapshotWriter, rule=rule))
     table = bench.open()
     bench.commit(table, kv((1, "a"), (2, "a"), (3, "a")))
     bench.commit(table, kv((4, "b"), (5, "b")))
@@ -135,7 +135,7 @@ def test_upserts_equal_a_dict(new_lake, batches) -> None:
 @pytest.mark.parametrize("rule", [DELETES_ONLY, REWRITES_ONLY])
 def test_evolution_and_upsert_in_one_commit(bench, rule, monkeypatch) -> None:
     """A wider key and a new column arrive with the rows that need them."""
-    monkeypatch.setattr(iceberg, "SnapshotWriter", partial(SnapshotWriter, rule=rule))
+    monkeypatch.setattr(staging, "SnapshotWriter", partial(SnapshotWriter, rule=rule))
     narrow = {**KEYED, "id": {"type": "integer", "minimum": 0, "maximum": 9}}
     bench = Bench(bench.lake, **narrow)
     table = bench.open()

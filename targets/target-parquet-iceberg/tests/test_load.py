@@ -257,10 +257,11 @@ def test_bookmark_of_an_unfinished_full_load_is_withheld(lake, say) -> None:
         say.schema("a", ("id",), id="integer"),
         say.schema("s", id="integer"),
         say.record("a", id=1),
-        say.record("s", 1, id=1),
+        say.record("s", id=1),
         say.state(a={"v": 1}, s={"v": 1}),
-        say.record("s", 1, id=2),
+        say.record("s", id=2),
         **EVERY_STATE,
+        streams={"s": {"load_method": "overwrite"}},
     )
     assert (75, [of({"a": {"v": 1}})]) == (outcome.code, outcome.states)
 
@@ -437,7 +438,7 @@ def test_dead_letters_are_durable_before_the_commit(tmp_path, say) -> None:
     journal.feed(say.schema("s", ("id",), id="integer"), json.loads(BAD))
     journal.feed(say.record("s", id=1))
     found = []
-    journal.load._streams["s"].table.__class__.commit = lambda *_: found.extend(
+    journal.load._streams["s"]._table.__class__.commit = lambda *_: found.extend(
         tmp_path.glob("s/*.jsonl")
     )
     journal.load.finish()
@@ -449,7 +450,8 @@ def test_metadata_columns(lake, say) -> None:
     extracted = {**say.record("s", 3, id=1), "time_extracted": "2024-02-29T12:00:00Z"}
     odd = {**say.record("s", id=2), "time_extracted": "noon"}
     lines = [say.schema("s", ("id",), id="integer"), extracted, odd]
-    assert lake.load(*lines, add_record_metadata=True).code == 0
+    settings = {"add_record_metadata": True, "completion": "eof"}
+    assert lake.load(*lines, **settings).code == 0
     first, second = sorted(lake.rows("s"), key=lambda row: row["id"])
     assert str(first["_sdc_extracted_at"]) == "2024-02-29 12:00:00+00:00"
     assert (first["_sdc_table_version"], first["_sdc_deleted_at"]) == (3, None)

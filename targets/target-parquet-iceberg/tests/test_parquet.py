@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from dativo_sandbox.lake import connect
 
 APPEND = {"format": "parquet", "load_method": "append-only"}
@@ -79,12 +78,18 @@ def test_unknown_partition_column_is_refused(lake, say) -> None:
     assert "partition_by names 'x'" in outcome.errors[0]
 
 
-@pytest.mark.parametrize("method", [{}, {"load_method": "upsert"}])
-def test_upsert_is_refused_before_a_row_is_read(lake, say, method) -> None:
+def test_upsert_is_refused_before_a_row_is_read(lake, say) -> None:
     """Plain files cannot upsert: exit code 78, and what to set instead."""
-    outcome = lake.load(
-        say.schema("s", ("id",), id="integer"), format="parquet", **method
-    )
+    schema = say.schema("s", ("id",), id="integer")
+    outcome = lake.load(schema, format="parquet", load_method="upsert")
+    assert outcome.code == 78
+    assert "plain Parquet cannot upsert" in outcome.errors[0]
+
+
+def test_keys_mean_upsert_which_is_refused_at_the_commit(lake, say) -> None:
+    """A stream with keys and no version would be upserted: exit code 78."""
+    schema = say.schema("s", ("id",), id="integer")
+    outcome = lake.load(schema, say.record("s", id=1), format="parquet")
     assert outcome.code == 78
     assert "plain Parquet cannot upsert" in outcome.errors[0]
 

@@ -8,6 +8,7 @@ import click
 from dativo_core import logs
 from dativo_core.entrypoint import guarded
 
+from dativo_cli.rollback import rollback
 from dativo_cli.sandbox import sandbox
 from dativo_cli.state import state
 
@@ -19,6 +20,7 @@ def dativo() -> None:
 
 
 dativo.add_command(state)
+dativo.add_command(rollback)
 dativo.add_command(sandbox)
 
 

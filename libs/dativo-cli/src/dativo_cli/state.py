@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import typing as t
-from pathlib import Path
+import shutil
+import subprocess
 
 import click
 from dativo_core.errors import ConfigurationError
 
-if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+from dativo_cli.options import target_options, target_settings
 
 
 @click.group()
@@ -19,15 +18,13 @@ def state() -> None:
 
 
 @state.command()
-@click.option("--config", type=click.Path(exists=True), help="The target's settings.")
-@click.option("--warehouse", help="The warehouse, if there is no settings file.")
+@target_options
 @click.option("--stream", help="Show this stream only.")
 def show(config: str | None, warehouse: str | None, stream: str | None) -> None:
     """Print a Singer state put together from the tables of a warehouse."""
-    settings = json.loads(Path(config).read_text()) if config else {}
-    if warehouse:
-        settings["warehouse"] = warehouse
-    bookmarks = dict(_bookmarks(settings))
+    from target_parquet_iceberg.bookmarks import Bookmarks  # noqa: PLC0415 heavy
+
+    bookmarks = Bookmarks(target_settings(config, warehouse)).all()
     if stream is not None and stream not in bookmarks:
         known = ", ".join(sorted(bookmarks)) or "none"
         msg = f"No table holds a bookmark of stream '{stream}'."
@@ -37,13 +34,34 @@ def show(config: str | None, warehouse: str | None, stream: str | None) -> None:
     click.echo(json.dumps({"bookmarks": bookmarks}, indent=2, sort_keys=True))
 
 
-def _bookmarks(settings: dict[str, t.Any]) -> Iterator[tuple[str, t.Any]]:
-    from target_parquet_iceberg.bookmarks import stored  # noqa: PLC0415 heavy
-    from target_parquet_iceberg.catalogs import is_remote, local  # noqa: PLC0415
+@state.command(name="set")
+@click.argument("stream")
+@click.argument("bookmark")
+@target_options
+def set_bookmark(
+    stream: str, bookmark: str, config: str | None, warehouse: str | None
+) -> None:
+    """Make the JSON object BOOKMARK the bookmark of STREAM; `null` removes it."""
+    from target_parquet_iceberg.bookmarks import Bookmarks  # noqa: PLC0415 heavy
 
-    warehouse = settings.get("warehouse", "warehouse")
-    # To open a local warehouse would be to make it.
-    if not is_remote(warehouse) and not local(warehouse).is_dir():
-        msg = f"There is no warehouse at {local(warehouse)}."
-        raise ConfigurationError(msg, hint="Name it with --warehouse or --config.")
-    yield from stored(settings)
+    Bookmarks(target_settings(config, warehouse)).store(stream, json.loads(bookmark))
+
+
+@state.command()
+@click.argument("state_id")
+@target_options
+def recover(state_id: str, config: str | None, warehouse: str | None) -> None:
+    """Give Meltano back the state of pipeline STATE_ID, read from the tables.
+
+    Run it in the Meltano project; `meltano` must be on PATH.
+    """
+    from target_parquet_iceberg.bookmarks import Bookmarks  # noqa: PLC0415 heavy
+
+    bookmarks = Bookmarks(target_settings(config, warehouse)).all()
+    found = json.dumps({"singer_state": {"bookmarks": bookmarks}})
+    command = ["meltano", "state", "set", "--force", state_id, found]
+    if shutil.which("meltano") is None:
+        msg = "The command meltano is not on PATH."
+        raise ConfigurationError(msg, hint="Activate Meltano's environment first.")
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    click.echo(f"{state_id}: {len(bookmarks)} bookmarks recovered from the tables.")

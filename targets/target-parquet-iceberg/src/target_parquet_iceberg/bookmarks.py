@@ -1,27 +1,107 @@
-"""Read back the bookmarks that commits have left in the tables."""
+"""Read back, and correct, the bookmarks that commits have left in the tables."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
+from functools import cached_property
 
-from target_parquet_iceberg.catalogs import open_catalog
+from dativo_core.errors import ConfigurationError
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchNamespaceError
+
+from target_parquet_iceberg.catalogs import is_remote, local, open_catalog
 from target_parquet_iceberg.failures import explained
-from target_parquet_iceberg.iceberg import STATE, STREAM
 from target_parquet_iceberg.settings import with_defaults
+from target_parquet_iceberg.staging import RUN_ID, SEQUENCE, STATE, STREAM
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
 
-def stored(config: Mapping[str, t.Any]) -> Iterator[tuple[str, dict[str, t.Any]]]:
-    """Yield stream and bookmark for every table of the namespace that has one."""
-    settings = with_defaults(config)
-    with explained(settings["warehouse"]):
-        catalog = open_catalog(settings)
-        if not catalog.namespace_exists(settings["namespace"]):
+PIPELINES = "dativo.pipelines"
+MANUAL_RUN = "state-set-by-hand"
+
+
+class Bookmarks:
+    """The bookmarks of all tables of a namespace."""
+
+    def __init__(self, config: Mapping[str, t.Any]) -> None:
+        self._settings = with_defaults(config)
+        self._namespace = self._settings["namespace"]
+
+    @cached_property
+    def _catalog(self) -> Catalog:
+        warehouse = self._settings["warehouse"]
+        # To open a local warehouse would be to make it.
+        if not is_remote(warehouse) and not local(warehouse).is_dir():
+            msg = f"There is no warehouse at {local(warehouse)}."
+            raise ConfigurationError(msg, hint="Name it with --warehouse or --config.")
+        with explained(warehouse):
+            return open_catalog(self._settings)
+
+    def all(self) -> dict[str, dict[str, t.Any]]:
+        """Return the bookmark of every stream that has one."""
+        with explained(self._settings["warehouse"]):
+            return {
+                stream: json.loads(table.properties[STATE])
+                for stream, table in self._tables()
+                if STATE in table.properties
+            }
+
+    def store(self, stream: str, bookmark: dict[str, t.Any] | None) -> None:
+        """Correct a bookmark, or remove it; a load that goes on is fenced."""
+        tables = [table for found, table in self._tables() if found == stream]
+        if not tables:
+            msg = f"No table holds stream '{stream}'."
+            raise ConfigurationError(msg, hint="`dativo state show` lists them.")
+        for table in tables:
+            _write(table, bookmark)
+
+    def pipelines(self) -> list[str]:
+        """Return the names of the pipelines that load into the namespace."""
+        try:
+            properties = self._catalog.load_namespace_properties(self._namespace)
+        except NoSuchNamespaceError:
+            return []
+        names: list[str] = json.loads(str(properties.get(PIPELINES, "[]")))
+        return names
+
+    def add_pipeline(self, name: str) -> None:
+        """Remember the name of a pipeline."""
+        names = self.pipelines()
+        if name not in names:
+            self._write_pipelines([*names, name])
+
+    def remove_pipeline(self, name: str) -> None:
+        """Forget the name of a pipeline."""
+        self._write_pipelines([other for other in self.pipelines() if other != name])
+
+    def _write_pipelines(self, names: list[str]) -> None:
+        with contextlib.suppress(NamespaceAlreadyExistsError):
+            self._catalog.create_namespace(self._namespace)
+        updates = {PIPELINES: json.dumps(sorted(names))}
+        self._catalog.update_namespace_properties(self._namespace, updates=updates)
+
+    def _tables(self) -> Iterator[tuple[str, Table]]:
+        try:
+            identifiers = self._catalog.list_tables(self._namespace)
+        except NoSuchNamespaceError:
             return
-        for identifier in catalog.list_tables(settings["namespace"]):
-            properties = catalog.load_table(identifier).properties
-            if STATE in properties and STREAM in properties:
-                yield properties[STREAM], json.loads(properties[STATE])
+        for identifier in identifiers:
+            table = self._catalog.load_table(identifier)
+            if STREAM in table.properties:
+                yield table.properties[STREAM], table
+
+
+def _write(table: Table, bookmark: dict[str, t.Any] | None) -> None:
+    sequence = str(int(table.properties.get(SEQUENCE, "0")) + 1)
+    with table.transaction() as transaction:
+        transaction.set_properties({RUN_ID: MANUAL_RUN, SEQUENCE: sequence})
+        if bookmark is not None:
+            state = json.dumps(bookmark, sort_keys=True)
+            transaction.set_properties({STATE: state})
+        elif STATE in table.properties:
+            transaction.remove_properties(STATE)

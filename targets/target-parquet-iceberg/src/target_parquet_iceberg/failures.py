@@ -96,6 +96,11 @@ class ExplainedTable:
     def __init__(self, inner: Table, warehouse: str) -> None:
         self._inner = inner
         self._warehouse = warehouse
+        self.can_stage = inner.can_stage
+
+    def knows(self, version: int) -> bool:
+        """Tell whether a part of a full load is durable already."""
+        return self._inner.knows(version)
 
     def commit(self, commit: Commit) -> None:
         """Commit to the table."""

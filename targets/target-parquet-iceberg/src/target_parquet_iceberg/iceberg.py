@@ -9,7 +9,6 @@ module retries itself.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import typing as t
 
@@ -28,10 +27,7 @@ from pyiceberg.exceptions import (
 from requests import RequestException
 from sqlalchemy.exc import DBAPIError
 
-from target_parquet_iceberg.evolution import merge
-from target_parquet_iceberg.merge import last_by_key
-from target_parquet_iceberg.plan import Method
-from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
+from target_parquet_iceberg.staging import Fence, Staging, fence_of, knows
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,14 +36,11 @@ if t.TYPE_CHECKING:
     from pyiceberg.table import Table as PyIcebergTable
 
     from target_parquet_iceberg.plan import Plan
+    from target_parquet_iceberg.snapshots import SnapshotWriter
     from target_parquet_iceberg.table import Commit
 
 logger = logging.getLogger(__name__)
 
-STATE = "dativo.state"
-RUN_ID = "dativo.run-id"
-SEQUENCE = "dativo.sequence"
-STREAM = "dativo.stream"
 ATTEMPTS = 10
 _REFUSED = (CommitFailedException, ValidationException)
 _UNANSWERED = (
@@ -106,13 +99,6 @@ class IcebergWarehouse:
             return self._catalog.load_table(identifier)
 
 
-class Fence(t.NamedTuple):
-    """Who committed to a table last, and how many commits there were before."""
-
-    run_id: str
-    sequence: int
-
-
 class IcebergTable:
     """One Iceberg table, fenced against other runs from the moment it is opened."""
 
@@ -127,7 +113,14 @@ class IcebergTable:
         self._table = table
         self._run_id = run_id
         self._pause = pause
-        self._fence = _fence(table)
+        self._fence = fence_of(table)
+        self._staging = Staging(stream, table)
+
+    can_stage = True
+
+    def knows(self, version: int) -> bool:
+        """Tell whether a full load has begun, or is what readers see now."""
+        return knows(self._table, version)
 
     def commit(self, commit: Commit) -> None:
         """Commit rows, schema and bookmark in one transaction.
@@ -140,7 +133,8 @@ class IcebergTable:
         self._check_fence()
         for attempt in range(1, ATTEMPTS + 1):
             if self._attempt(commit, sent) or self._is_settled(attempt, sent):
-                self._fence = Fence(self._run_id, self._fence.sequence + 1)
+                self._fence = self._next
+                self._staging.landed()
                 rows = commit.rows.num_rows if commit.rows is not None else 0
                 logger.info("Committed %d rows to %s", rows, self._name)
                 return
@@ -151,13 +145,12 @@ class IcebergTable:
     def _name(self) -> str:
         return ".".join(self._table.name())
 
+    @property
+    def _next(self) -> Fence:
+        return Fence(self._run_id, self._fence.sequence + 1)
+
     def _attempt(self, commit: Commit, sent: list[SnapshotWriter]) -> bool:
-        writer = SnapshotWriter(self._table.transaction())
-        try:
-            self._stage(writer, commit)
-        except BaseException:
-            writer.discard()
-            raise
+        writer = self._staging.stage(self._table, commit, self._next)
         sent.append(writer)
         try:
             writer.send()
@@ -197,44 +190,8 @@ class IcebergTable:
             self._check_fence()
         return bool(landed)
 
-    def _stage(self, writer: SnapshotWriter, commit: Commit) -> None:
-        if commit.rows is not None:
-            self._evolve(writer, commit.rows.schema)
-        sequence = str(self._fence.sequence + 1)
-        properties = {STREAM: self._stream, RUN_ID: self._run_id, SEQUENCE: sequence}
-        summary = dict(properties)
-        if commit.bookmark is not None:
-            properties[STATE] = json.dumps(commit.bookmark, sort_keys=True)
-        writer.transaction.set_properties(properties)
-        # Also without rows: only a snapshot makes the catalog compare and swap.
-        writer.commit(_delta(writer, commit), summary)
-
-    def _evolve(self, writer: SnapshotWriter, rows: pa.Schema) -> None:
-        present = writer.arrow_schema()
-        merged = merge(self._stream, present, rows)
-        if merged == present:
-            return
-        with writer.transaction.update_schema() as update:
-            update.union_by_name(merged)
-        logger.info("Table %s: schema widened", self._name)
-
     def _check_fence(self) -> None:
-        found = _fence(self._table)
+        found = fence_of(self._table)
         if found != self._fence:
             what = f"Table {self._name}: run {found.run_id} has committed meanwhile."
             raise FencedError(what, hint="Let only one run load a table at a time.")
-
-
-def _delta(writer: SnapshotWriter, commit: Commit) -> Delta:
-    if commit.method is Method.OVERWRITE:
-        return writer.overwrite(commit.rows)
-    if commit.rows is None or not commit.rows.num_rows:
-        return Delta()
-    if commit.method is Method.UPSERT:
-        return writer.upsert(last_by_key(commit.rows, commit.keys), commit.keys)
-    return writer.append(commit.rows)
-
-
-def _fence(table: PyIcebergTable) -> Fence:
-    properties = table.properties
-    return Fence(properties.get(RUN_ID, ""), int(properties.get(SEQUENCE, "0")))

@@ -31,7 +31,6 @@ class StreamIntake:
         self.covered = NO_STATE
         self.version: int | None = None
         self.is_marked = False
-        self.is_swapped = False
         self._metadata = metadata
         self._decoder = Decoder(plan.columns, plan.keys)
         self._block: list[Record] = []
@@ -39,14 +38,7 @@ class StreamIntake:
 
     @property
     def method(self) -> Method:
-        """How the rows are loaded, as far as is known now.
-
-        A full load that is in its table already only grows from there.
-        """
-        return Method.APPEND if self.is_swapped else self._resolved
-
-    @property
-    def _resolved(self) -> Method:
+        """How the rows are loaded, as far as is known now."""
         return self.plan.resolve(versioned=self.version is not None)
 
     @property
@@ -119,8 +111,7 @@ class StreamIntake:
         ]
 
     def _start_version(self, version: int) -> None:
-        if self.version is not None and self._resolved is Method.OVERWRITE:
+        if self.version is not None and self.method is Method.OVERWRITE:
             self._block, self._block_bytes = [], 0
             self.stage.clear()
-            self.is_swapped = False
         self.version = version

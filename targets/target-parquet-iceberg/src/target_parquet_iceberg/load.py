@@ -11,18 +11,14 @@ import logging
 import typing as t
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from dativo_core.dead_letters import DeadLetter
 from dativo_core.errors import ConfigurationError, IncompleteError
 
 from target_parquet_iceberg import state as states
-from target_parquet_iceberg.evolution import unify
-from target_parquet_iceberg.intake import POSITION, StreamIntake
+from target_parquet_iceberg.intake import StreamIntake
 from target_parquet_iceberg.naming import check_unique, table_name
-from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.plan import plan as plan_stream
-from target_parquet_iceberg.table import Commit
+from target_parquet_iceberg.stream_load import StreamLoad
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +27,8 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg import messages
     from target_parquet_iceberg.metadata import Metadata
-    from target_parquet_iceberg.table import Table, Warehouse
+    from target_parquet_iceberg.plan import Plan
+    from target_parquet_iceberg.table import Warehouse
 
 logger = logging.getLogger(__name__)
 Json: t.TypeAlias = dict[str, t.Any]
@@ -45,14 +42,6 @@ class Limits:
     rows: int = 1_000_000
     bytes: int = 512 * 2**20
     seconds: float = 60.0
-
-
-@dataclass(slots=True)
-class _Stream:
-    intake: StreamIntake
-    table: Table
-    stored: Json | None = None
-    loaded_rows: int = 0
 
 
 class Load:
@@ -76,7 +65,7 @@ class Load:
         self._settings = settings
         self._limits = limits
         self._metadata = metadata
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, StreamLoad] = {}
         self._tables: dict[str, str] = {}
         self._barrier: Json | None = None
         self._emitted: Json = {}
@@ -89,10 +78,7 @@ class Load:
         if known is None:
             check_unique(self._tables, message.stream, plan.table)
             self._tables[message.stream] = plan.table
-            # Open it now: whoever commits from here on fences this run.
-            table = self._warehouse.table(plan)
-            intake = StreamIntake(plan, self._metadata)
-            self._streams[message.stream] = _Stream(intake, table)
+            self._streams[message.stream] = self._open(plan)
         elif known.intake.plan != plan:
             self._decode(known.intake)
             known.intake.reshape(plan)
@@ -127,12 +113,6 @@ class Load:
             UNPARSED, "parse", "a Singer message", message.line, message.reason
         )
 
-    def _refuse(
-        self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"
-    ) -> None:
-        letter = DeadLetter(stream, stage, "", expected, found, raw)
-        self._dead_letters.accept(stream, _folder(stream), [letter], seen=0)
-
     def finish(self) -> None:
         """Commit what is left at the end of the input.
 
@@ -140,7 +120,9 @@ class Load:
             IncompleteError: if a full load or an append was cut before its end.
         """
         cut = [
-            name for name, stream in self._streams.items() if not self._is_whole(stream)
+            name
+            for name, stream in self._streams.items()
+            if not stream.is_whole(self._barrier)
         ]
         self._commit(is_end=True)
         self._summarise()
@@ -152,6 +134,15 @@ class Load:
             )
             raise IncompleteError(what, hint=hint)
 
+    def _open(self, plan: Plan) -> StreamLoad:
+        return StreamLoad(
+            StreamIntake(plan, self._metadata),
+            # Opened now: whoever commits from here on fences this run.
+            self._warehouse.table(plan),
+            trusts_end=self._settings.get("completion") == "eof",
+            started_from=states.bookmark(self._barrier or {}, plan.stream),
+        )
+
     def _is_due(self) -> bool:
         intakes = [stream.intake for stream in self._streams.values()]
         return (
@@ -160,33 +151,16 @@ class Load:
             or self._clock() - self._last_commit >= self._limits.seconds
         )
 
-    def _is_whole(self, stream: _Stream) -> bool:
-        """Tell whether the end of the input may publish all that a stream holds."""
-        intake = stream.intake
-        if self._settings.get("completion") == "eof" or intake.is_marked:
-            return True
-        if intake.method is Method.UPSERT:
-            return True
-        if intake.method is Method.OVERWRITE:
-            return (
-                self._barrier is not None
-                and intake.is_confirmed
-                and states.is_clean(self._barrier, intake.plan.stream)
-            )
-        # Rows behind the last STATE come again with the next run.
-        return not intake.has_uncovered_rows or self._barrier is None
-
     def _commit(self, *, is_end: bool = False) -> None:
-        held: list[str] = []
         # All before the first commit: too many dead letters stop the run between two
         # barriers, not between two tables.
         for stream in self._streams.values():
             self._decode(stream.intake)
-        for name, stream in self._streams.items():
-            if self._is_publishable(stream, is_end=is_end):
-                self._commit_stream(name, stream, is_end=is_end)
-            else:
-                held.append(name)
+        held = [
+            name
+            for name, stream in self._streams.items()
+            if not stream.commit(self._barrier, is_end=is_end)
+        ]
         self._last_commit = self._clock()
         if self._barrier is not None:
             value = states.withhold(self._barrier, held, self._emitted)
@@ -194,39 +168,16 @@ class Load:
                 self._emit(value)
                 self._emitted = value
 
-    def _is_publishable(self, stream: _Stream, *, is_end: bool) -> bool:
-        if stream.intake.method is not Method.OVERWRITE:
-            return True
-        return stream.intake.is_marked or (is_end and self._is_whole(stream))
-
-    def _commit_stream(self, name: str, stream: _Stream, *, is_end: bool) -> None:
-        intake = stream.intake
-        rows = self._covered_rows(stream, is_end=is_end)
-        bookmark = states.bookmark(self._barrier or {}, name)
-        overwrites = intake.method is Method.OVERWRITE
-        has_news = (rows is not None and rows.num_rows) or overwrites
-        if not has_news and (bookmark is None or bookmark == stream.stored):
-            return
-        keys = intake.plan.keys
-        stream.table.commit(Commit(rows, intake.method, keys, bookmark))
-        stream.loaded_rows += rows.num_rows if rows is not None else 0
-        stream.stored = bookmark
-        intake.is_swapped = intake.is_swapped or overwrites
-        intake.stage.clear()
-
-    def _covered_rows(self, stream: _Stream, *, is_end: bool) -> pa.Table | None:
-        parts = list(stream.intake.stage.tables())
-        if not parts:
-            return None
-        rows = unify(stream.intake.plan.stream, parts)
-        if is_end and not self._is_whole(stream):
-            rows = rows.filter(pc.less(rows[POSITION], stream.intake.covered))
-        return rows.drop_columns([POSITION])
-
     def _decode(self, intake: StreamIntake) -> None:
         letters = intake.decode()
         plan = intake.plan
         self._dead_letters.accept(plan.stream, plan.table, letters, intake.seen)
+
+    def _refuse(
+        self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"
+    ) -> None:
+        letter = DeadLetter(stream, stage, "", expected, found, raw)
+        self._dead_letters.accept(stream, _folder(stream), [letter], seen=0)
 
     def _summarise(self) -> None:
         for name, stream in self._streams.items():
@@ -235,7 +186,7 @@ class Load:
                 "Stream '%s': %d records read, %d stored in %s, %d dead letters",
                 name,
                 stream.intake.seen,
-                stream.loaded_rows,
+                stream.stored_rows,
                 stream.intake.plan.table,
                 dead,
                 extra={"stream_name": name},

@@ -48,9 +48,7 @@ class ParquetWarehouse:
             ConfigurationError: for upserts, which plain files cannot do.
         """
         if plan.resolve(versioned=True) is Method.UPSERT:
-            msg = f"Stream '{plan.stream}': plain Parquet cannot upsert."
-            hint = "Set load_method to append-only or overwrite, or format to iceberg."
-            raise ConfigurationError(msg, hint=hint)
+            raise cannot_upsert(plan.stream)
         return ParquetTable(
             self._system, f"{self._root}/{plan.table}", plan, self._run_id
         )
@@ -68,8 +66,20 @@ class ParquetTable:
         self._run_id = run_id
         self._sequence = 0
 
+    can_stage = False
+
+    def knows(self, version: int) -> bool:  # noqa: ARG002 loads are never staged
+        """Tell that no part of a full load is ever durable before the end."""
+        return False
+
     def commit(self, commit: Commit) -> None:
-        """Add files, or replace them all, then write the bookmark."""
+        """Add files, or replace them all, then write the bookmark.
+
+        Raises:
+            ConfigurationError: for upserts, which plain files cannot do.
+        """
+        if commit.method is Method.UPSERT:
+            raise cannot_upsert(self._plan.stream)
         self._sequence += 1
         old = self._files() if commit.method is Method.OVERWRITE else []
         if commit.rows is not None:
@@ -107,6 +117,13 @@ class ParquetTable:
         self._system.create_dir(self._path, recursive=True)
         with self._system.open_output_stream(f"{self._path}/{MANIFEST}") as stream:
             stream.write(json.dumps(content, sort_keys=True).encode())
+
+
+def cannot_upsert(stream: str) -> ConfigurationError:
+    """Say what to set instead."""
+    msg = f"Stream '{stream}': plain Parquet cannot upsert."
+    hint = "Set load_method to append-only or overwrite, or format to iceberg."
+    return ConfigurationError(msg, hint=hint)
 
 
 def split(rows: pa.Table, keys: tuple[str, ...]) -> Iterator[tuple[str, pa.Table]]:

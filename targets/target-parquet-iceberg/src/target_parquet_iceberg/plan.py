@@ -33,8 +33,8 @@ class Method(str, enum.Enum):
 class Plan:
     """Where and how the rows of one stream are stored.
 
-    `method` is None where the settings leave it open: then keys mean upsert, a
-    versioned full load means overwrite, and anything else means append-only.
+    `method` is None where the settings leave it open: then a versioned full load means
+    overwrite, keys mean upsert, and anything else means append-only.
     """
 
     stream: str
@@ -46,13 +46,12 @@ class Plan:
 
     def resolve(self, *, versioned: bool) -> Method:
         """Return the method, now that the records told whether they carry versions."""
-        if self.method is Method.UPSERT and not self.keys:
-            return Method.OVERWRITE if versioned else Method.APPEND
+        without_keys = Method.OVERWRITE if versioned else Method.APPEND
+        if self.method is Method.UPSERT:
+            return Method.UPSERT if self.keys else without_keys
         if self.method is not None:
             return self.method
-        if self.keys:
-            return Method.UPSERT
-        return Method.OVERWRITE if versioned else Method.APPEND
+        return Method.UPSERT if self.keys and not versioned else without_keys
 
 
 def plan(message: Schema, settings: Json) -> Plan:

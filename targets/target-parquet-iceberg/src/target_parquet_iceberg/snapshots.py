@@ -29,12 +29,15 @@ from pyiceberg.io.pyarrow import (
     _read_all_delete_files,
     schema_to_pyarrow,
 )
-from pyiceberg.table import DataScan, FileScanTask
+from pyiceberg.table import DataScan, FileScanTask, IncrementalAppendScan
+from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update import AssertTableUUID
+from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
+from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.merge import bounds, hits
+from target_parquet_iceberg.replay import Seen, comparable, fingerprints
 from target_parquet_iceberg.row_delta import RowDelta, write_position_deletes
 
 if t.TYPE_CHECKING:
@@ -80,6 +83,7 @@ class SnapshotWriter:
     """Writes data files for one transaction and turns them into a snapshot."""
 
     transaction: Transaction
+    branch: str = MAIN_BRANCH
     rule: CostRule = field(default_factory=CostRule)
     written: list[DataFile] = field(default_factory=list)
     is_refused: bool = False
@@ -105,6 +109,37 @@ class SnapshotWriter:
         """Write rows as new data files in place of all that exist."""
         present = tuple(task.file for task in self._tasks(AlwaysTrue()))
         return Delta(tuple(self._write(rows)) if rows is not None else (), present)
+
+    def append_new(self, rows: pa.Table, seen: Seen) -> Delta:
+        """Write the rows that have not been seen as new data files."""
+        whole = conform(rows, self.arrow_schema())
+        is_new = seen.is_new(fingerprints(whole, comparable(whole.column_names)))
+        return self.append(whole.filter(is_new))
+
+    def seen_near(self, rows: pa.Table, keys: Sequence[str]) -> Seen:
+        """Collect the table's rows whose keys lie in the range of these."""
+        tasks = self._tasks(_within(bounds(rows.select(list(keys)))))
+        return self._seen(Seen(once=True), tasks)
+
+    def seen_since(self, since: int | None, until: int | None) -> Seen:
+        """Collect the rows that were appended after one snapshot, up to another."""
+        seen = Seen(once=False)
+        if since == until:
+            return seen
+        tasks: Iterable[FileScanTask] = IncrementalAppendScan(
+            self.metadata,
+            self._io,
+            from_snapshot_id=since,
+            to_snapshot_id=until,
+        ).plan_files()
+        return self._seen(seen, tasks)
+
+    def _seen(self, seen: Seen, tasks: Iterable[FileScanTask]) -> Seen:
+        schema = self.arrow_schema()
+        columns = comparable(schema.names)
+        for task in tasks:
+            seen.add(fingerprints(conform(self._live(task), schema), columns))
+        return seen
 
     def upsert(self, rows: pa.Table, keys: Sequence[str]) -> Delta:
         """Write rows as new data files and delete the rows that have their keys.
@@ -145,6 +180,7 @@ class SnapshotWriter:
             transaction=self.transaction,
             io=self._io,
             snapshot_properties=summary,
+            branch=self.branch,
         )
         self._producer = producer
         with producer:
@@ -154,6 +190,25 @@ class SnapshotWriter:
                 producer.append_data_file(file)
             for file in delta.deletes:
                 producer.append_delete_file(file)
+
+    def publish(self) -> None:
+        """Make the branch the table, and forget the branch; both at once."""
+        manage = ManageSnapshots(self.transaction)
+        before = self.transaction._table.metadata  # noqa: SLF001
+        main = before.snapshot_by_name(MAIN_BRANCH)
+        with manage:
+            manage.set_current_snapshot(ref_name=self.branch)
+            manage.remove_branch(self.branch)
+        # A transaction keeps one requirement of a kind only, and it is the branch's.
+        main_id: dict[str, t.Any] = {"snapshot-id": main.snapshot_id if main else None}
+        is_main_unmoved = AssertRefSnapshotId(ref=MAIN_BRANCH, **main_id)
+        self.transaction._requirements += (is_main_unmoved,)  # noqa: SLF001
+
+    def drop_branches(self, names: Iterable[str]) -> None:
+        """Forget branches; their files are left to the next expiry."""
+        with ManageSnapshots(self.transaction) as manage:
+            for name in names:
+                manage.remove_branch(name)
 
     def send(self) -> None:
         """Ask the catalog to commit, once.
@@ -207,7 +262,15 @@ class SnapshotWriter:
         return file
 
     def _tasks(self, row_filter: BooleanExpression) -> Iterable[FileScanTask]:
-        return DataScan(self.metadata, self._io, row_filter=row_filter).plan_files()
+        head = self.metadata.snapshot_by_name(self.branch)
+        if head is None:
+            return ()
+        return DataScan(
+            self.metadata,
+            self._io,
+            row_filter=row_filter,
+            snapshot_id=head.snapshot_id,
+        ).plan_files()
 
     def _dead_rows(self, task: FileScanTask) -> pa.Array | None:
         """Return, for each row of a file, whether an earlier delete covers it."""
@@ -218,6 +281,11 @@ class SnapshotWriter:
         positions = [chunk for part in parts for chunk in part.chunks]
         rows = pa.array(range(task.file.record_count), pa.int64())
         return pc.is_in(rows, pa.chunked_array(positions, pa.int64()))
+
+    def _live(self, task: FileScanTask) -> pa.Table:
+        dead = self._dead_rows(task)
+        rows = self._read(task)
+        return rows if dead is None else rows.filter(pc.invert(dead))
 
     def _read(self, task: FileScanTask, columns: Sequence[str] = ()) -> pa.Table:
         """Read all rows of a file, deleted ones too: row number is position."""

@@ -22,16 +22,28 @@ class Commit:
         method: What happens to the rows that are there already.
         keys: Columns that identify a row, for upserts.
         bookmark: The stream's part of the STATE that covers the rows, if there is one.
+        version: The full load that the rows belong to; readers see none of it before
+            a commit `publishes` all of it.
+        started_from: The bookmark that the tap began this run with, if it told.
     """
 
     rows: pa.Table | None
     method: Method
     keys: tuple[str, ...]
     bookmark: Json | None
+    version: int | None = None
+    publishes: bool = True
+    started_from: Json | None = None
 
 
 class Table(t.Protocol):
     """One table of the warehouse, owned by this run while it goes on."""
+
+    can_stage: bool
+    """Whether parts of a full load can be durable before they are visible."""
+
+    def knows(self, version: int) -> bool:
+        """Tell whether a part of this full load is durable already."""
 
     def commit(self, commit: Commit) -> None:
         """Make the commit durable and visible.

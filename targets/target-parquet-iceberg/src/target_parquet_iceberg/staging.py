@@ -1,0 +1,181 @@
+"""What a commit does to a table inside its transaction: schema, bookmark, rows.
+
+A full load with a version is written to a branch of its own, `dativo-load-<version>`,
+where it is durable and invisible; publishing makes the branch the table. Readers keep
+the old rows until then, and a load that was cut goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import typing as t
+
+from pyiceberg.table.refs import MAIN_BRANCH
+
+from target_parquet_iceberg.evolution import merge
+from target_parquet_iceberg.merge import last_by_key
+from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
+
+if t.TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.table import Table
+
+    from target_parquet_iceberg.replay import Seen
+    from target_parquet_iceberg.table import Commit
+
+logger = logging.getLogger(__name__)
+
+STATE = "dativo.state"
+RUN_ID = "dativo.run-id"
+SEQUENCE = "dativo.sequence"
+STREAM = "dativo.stream"
+VERSION = "dativo.version"
+BRANCH_PREFIX = "dativo-load-"
+
+
+class Fence(t.NamedTuple):
+    """Who committed to a table last, and how many commits there were before."""
+
+    run_id: str
+    sequence: int
+
+
+def fence_of(table: Table) -> Fence:
+    """Read the fence."""
+    properties = table.properties
+    return Fence(properties.get(RUN_ID, ""), int(properties.get(SEQUENCE, "0")))
+
+
+def branch_of(version: int) -> str:
+    """Name the branch that holds an unfinished full load."""
+    return f"{BRANCH_PREFIX}{version}"
+
+
+def knows(table: Table, version: int) -> bool:
+    """Tell whether a full load has begun, or is what readers see now."""
+    is_published = table.properties.get(VERSION) == str(version)
+    return is_published or branch_of(version) in table.refs()
+
+
+class Staging:
+    """Puts the commits of one run into transactions on one table."""
+
+    def __init__(self, stream: str, table: Table) -> None:
+        self._stream = stream
+        self._opened_with = json.loads(table.properties.get(STATE, "{}"))
+        snapshot = table.current_snapshot()
+        self._opened_at = snapshot.snapshot_id if snapshot else None
+        self._replayed: Seen | None = None
+        self._replaying: Seen | None = None
+
+    def stage(self, table: Table, commit: Commit, fence: Fence) -> SnapshotWriter:
+        """Return a transaction that holds the commit and moves the fence."""
+        writer = SnapshotWriter(table.transaction(), _branch(table, commit))
+        try:
+            self._fill(writer, commit, fence)
+        except BaseException:
+            writer.discard()
+            raise
+        return writer
+
+    def landed(self) -> None:
+        """Take note that the last commit is in the table."""
+        self._replayed = self._replaying
+
+    def _fill(self, writer: SnapshotWriter, commit: Commit, fence: Fence) -> None:
+        if commit.rows is not None:
+            self._evolve(writer, commit.rows.schema)
+        properties = self._properties(commit, fence)
+        writer.transaction.set_properties(properties)
+        if writer.branch != MAIN_BRANCH and writer.metadata.current_snapshot() is None:
+            # A table must have a first snapshot before it can have a branch.
+            SnapshotWriter(writer.transaction).commit(Delta(), properties)
+        # Also without rows: only a snapshot makes the catalog compare and swap. Its
+        # copy of the properties lets a rollback restore them.
+        writer.commit(self._delta(writer, commit), properties)
+        if writer.branch != MAIN_BRANCH:
+            _drop_other_loads(writer)
+            if commit.publishes:
+                writer.publish()
+
+    def _properties(self, commit: Commit, fence: Fence) -> dict[str, str]:
+        properties = {
+            STREAM: self._stream,
+            RUN_ID: fence.run_id,
+            SEQUENCE: str(fence.sequence),
+        }
+        if commit.bookmark is not None:
+            properties[STATE] = json.dumps(commit.bookmark, sort_keys=True)
+        if commit.version is not None and commit.publishes:
+            properties[VERSION] = str(commit.version)
+        return properties
+
+    def _evolve(self, writer: SnapshotWriter, rows: pa.Schema) -> None:
+        present = writer.arrow_schema()
+        merged = merge(self._stream, present, rows)
+        if merged == present:
+            return
+        with writer.transaction.update_schema() as update:
+            update.union_by_name(merged)
+        logger.info("Stream '%s': the table's schema is widened", self._stream)
+
+    def _delta(self, writer: SnapshotWriter, commit: Commit) -> Delta:
+        rows, keys = commit.rows, commit.keys
+        if commit.method is Method.OVERWRITE and commit.version is None:
+            return writer.overwrite(rows)
+        if rows is None or not rows.num_rows:
+            return Delta()
+        # A load that goes on after a crash sends some rows again, if it has keys.
+        if keys and commit.method is not Method.APPEND:
+            return writer.upsert(last_by_key(rows, keys), keys)
+        seen = self._sent_before(writer, commit)
+        return writer.append(rows) if seen is None else writer.append_new(rows, seen)
+
+    def _sent_before(self, writer: SnapshotWriter, commit: Commit) -> Seen | None:
+        """Return the rows that the tap may send although the table has them.
+
+        With keys: those at the bookmark. Without: those that a run sends again which
+        starts behind the table. None where nothing can come twice.
+        """
+        if commit.method is Method.OVERWRITE or commit.rows is None:
+            return None
+        if commit.keys:
+            return writer.seen_near(commit.rows, commit.keys)
+        if self._opened_with == (commit.started_from or {}):
+            return None
+        if self._replayed is None:
+            since = _snapshot_with(writer, commit.started_from or {})
+            self._replayed = writer.seen_since(since, self._opened_at)
+        self._replaying = self._replayed.copy()
+        return self._replaying
+
+
+def _branch(table: Table, commit: Commit) -> str:
+    # A load that was published before the tap knew of it goes on in the open.
+    is_public = table.properties.get(VERSION) == str(commit.version)
+    if commit.version is None or is_public:
+        return MAIN_BRANCH
+    return branch_of(commit.version)
+
+
+def _drop_other_loads(writer: SnapshotWriter) -> None:
+    """Forget loads that were cut and can no longer be continued."""
+    names = [
+        name
+        for name in writer.metadata.refs
+        if name.startswith(BRANCH_PREFIX) and name != writer.branch
+    ]
+    if names:
+        writer.drop_branches(names)
+
+
+def _snapshot_with(writer: SnapshotWriter, bookmark: dict[str, t.Any]) -> int | None:
+    wanted = json.dumps(bookmark, sort_keys=True)
+    found: int | None = None
+    for snapshot in writer.metadata.snapshots:
+        summary = snapshot.summary
+        if summary and summary.additional_properties.get(STATE) == wanted:
+            found = snapshot.snapshot_id
+    return found

@@ -1,0 +1,151 @@
+"""One stream of a load: what is whole, what may be published, what is committed."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from dativo_core.errors import ConfigurationError
+
+from target_parquet_iceberg import state as states
+from target_parquet_iceberg.evolution import unify
+from target_parquet_iceberg.intake import POSITION
+from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.table import Commit
+
+if t.TYPE_CHECKING:
+    from target_parquet_iceberg.intake import StreamIntake
+    from target_parquet_iceberg.table import Table
+
+Json: t.TypeAlias = dict[str, t.Any]
+
+
+class StreamLoad:
+    """Moves the rows of one stream from its intake into its table.
+
+    Args:
+        intake: Where the rows are decoded and wait.
+        table: Where they go.
+        trusts_end: Whether the end of the input proves that the tap finished.
+        started_from: The bookmark that the tap told before the stream's SCHEMA.
+    """
+
+    def __init__(
+        self,
+        intake: StreamIntake,
+        table: Table,
+        *,
+        trusts_end: bool,
+        started_from: Json | None = None,
+    ) -> None:
+        self.intake = intake
+        self.stored_rows = 0
+        self._table = table
+        self._trusts_end = trusts_end
+        self._started_from = started_from
+        self._bookmark: Json | None = None
+        self._published: int | None = None
+        self._check_resumed()
+
+    @property
+    def name(self) -> str:
+        """The stream's name."""
+        return self.intake.plan.stream
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether the rows must wait for the end of a full load."""
+        if self.intake.method is not Method.OVERWRITE:
+            return False
+        return self.intake.version is None or not self._table.can_stage
+
+    def is_whole(self, barrier: Json | None) -> bool:
+        """Tell whether the end of the input may publish all that the stream holds."""
+        intake = self.intake
+        if self._trusts_end or intake.is_marked or intake.method is Method.UPSERT:
+            return True
+        if intake.method is Method.OVERWRITE:
+            return (
+                barrier is not None
+                and intake.is_confirmed
+                and states.is_clean(barrier, self.name)
+            )
+        # Rows behind the last STATE come again with the next run.
+        return not intake.has_uncovered_rows or barrier is None
+
+    def commit(self, barrier: Json | None, *, is_end: bool) -> bool:
+        """Commit what the barrier covers, at the end of the input all that is whole.
+
+        Returns:
+            Whether all that the barrier covers is durable now.
+        """
+        bookmark = states.bookmark(barrier or {}, self.name)
+        whole = self.is_whole(barrier)
+        rows = self._rows(covered_only=is_end and not whole)
+        if self.intake.method is not Method.OVERWRITE or self._is_published(rows):
+            self._store(rows, bookmark)
+            return True
+        completes = self.intake.is_marked or (is_end and whole)
+        if self.is_held and not completes:
+            return False
+        self._store_load(rows, bookmark, completes=completes)
+        return True
+
+    def _is_published(self, rows: pa.Table | None) -> bool:
+        """Tell whether the load is over; more rows would begin another one."""
+        return rows is None and self._published == self._load_id
+
+    @property
+    def _load_id(self) -> int:
+        # Loads without a version are one to a run.
+        return self.intake.version or 0
+
+    def _store(self, rows: pa.Table | None, bookmark: Json | None) -> None:
+        is_news = bookmark is not None and bookmark != self._bookmark
+        if rows is None and not is_news:
+            return
+        method = self.intake.method
+        if method is Method.OVERWRITE and rows is None:
+            method = Method.APPEND  # a bookmark alone must not empty the table
+        keys = self.intake.plan.keys
+        started_from = self._started_from
+        self._commit(Commit(rows, method, keys, bookmark, started_from=started_from))
+
+    def _store_load(
+        self, rows: pa.Table | None, bookmark: Json | None, *, completes: bool
+    ) -> None:
+        if rows is None and not completes and bookmark == self._bookmark:
+            return
+        version = None if self.is_held else self.intake.version
+        keys = self.intake.plan.keys
+        self._commit(Commit(rows, Method.OVERWRITE, keys, bookmark, version, completes))
+        if completes:
+            self._published = self._load_id
+
+    def _commit(self, commit: Commit) -> None:
+        self._table.commit(commit)
+        self.stored_rows += commit.rows.num_rows if commit.rows is not None else 0
+        self._bookmark = commit.bookmark
+        self.intake.stage.clear()
+
+    def _rows(self, *, covered_only: bool) -> pa.Table | None:
+        parts = list(self.intake.stage.tables())
+        if not parts:
+            return None
+        rows = unify(self.name, parts)
+        if covered_only:
+            rows = rows.filter(pc.less(rows[POSITION], self.intake.covered))
+        rows = rows.drop_columns([POSITION])
+        return rows if rows.num_rows else None
+
+    def _check_resumed(self) -> None:
+        marker = (self._started_from or {}).get("full_table") or {}
+        version = marker.get("version")
+        if version is None or self._table.knows(version):
+            return
+        what = f"Stream '{self.name}': the tap goes on with full load {version}, but "
+        what += "its beginning is not in the table."
+        raise ConfigurationError(
+            what, hint="Run with --full-refresh, or without the old state."
+        )

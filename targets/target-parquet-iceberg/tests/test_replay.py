@@ -1,0 +1,99 @@
+"""Appends are exactly once: rows that come again are recognised."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from target_parquet_iceberg.replay import Seen, fingerprints
+
+APPEND = {"load_method": "append-only", "commit_max_rows": 1}
+SCALARS = st.none() | st.text(max_size=3)
+
+
+@given(st.lists(st.tuples(SCALARS, SCALARS), max_size=8))
+@settings(deadline=None)
+def test_fingerprints_are_equal_as_rows_are(rows) -> None:
+    """No two different rows look alike, whatever their text, nulls included."""
+    table = pa.table(
+        {
+            "a": pa.array([a for a, _ in rows], pa.string()),
+            "b": pa.array([b for _, b in rows], pa.string()),
+        }
+    )
+    assert len(set(fingerprints(table, ["a", "b"]).to_pylist())) == len(set(rows))
+
+
+@pytest.mark.parametrize(("once", "expected"), [(True, 0), (False, 1)])
+def test_copies_count_without_keys_only(once, expected) -> None:
+    """One copy in the table stands for all rows with its key, or else for one."""
+    seen = Seen(once=once)
+    seen.add(pa.array([b"x"], pa.large_binary()))
+    found = seen.is_new(pa.array([b"x", b"x"], pa.large_binary()))
+    assert sum(found.to_pylist()) == expected
+
+
+def stored(lake) -> list:
+    """Return the rows of the table."""
+    return lake.query("SELECT id, v FROM lake.t ORDER BY ALL")
+
+
+def rows(say, *pairs) -> list:
+    """Return records of the stream."""
+    return [say.record("t", id=number, v=value) for number, value in pairs]
+
+
+@pytest.mark.parametrize("keys", [(), ("id",)])
+def test_rows_that_a_crash_repeats_are_stored_once(lake, say, keys) -> None:
+    """A tap that starts from nothing again adds only what the table lacks."""
+    schema = say.schema("t", keys, id="integer", v="string")
+    first = rows(say, (1, "a"), (2, None))
+    lake.load(schema, *first, say.state(t={"c": 2}), **APPEND)
+    again = [first[0], say.state(t={"c": 1}), first[1], *rows(say, (3, "c"))]
+    assert lake.load(schema, *again, say.state(t={"c": 3}), **APPEND).code == 0
+    assert stored(lake) == [(1, "a"), (2, None), (3, "c")]
+
+
+def test_equal_rows_of_a_source_without_key_all_count(lake, say) -> None:
+    """Two equal rows stay two; a third one in the repetition is a new one."""
+    schema = say.schema("t", (), id="integer", v="string")
+    twice = rows(say, (1, "a"), (1, "a"))
+    lake.load(schema, *twice, say.state(t={"c": 1}), **APPEND)
+    thrice = rows(say, (1, "a"), (1, "a"), (1, "a"))
+    lake.load(schema, *thrice, say.state(t={"c": 2}), **APPEND)
+    assert stored(lake) == [(1, "a")] * 3
+
+
+def test_only_rows_after_the_start_can_come_again(lake, say) -> None:
+    """A run that starts from an older bookmark repeats what came after it."""
+    schema = say.schema("t", (), id="integer", v="string")
+    lake.load(schema, *rows(say, (1, "a")), say.state(t={"c": 1}), **APPEND)
+    lake.load(
+        say.state(t={"c": 1}),
+        schema,
+        *rows(say, (2, "b")),
+        say.state(t={"c": 2}),
+        **APPEND,
+    )
+    again = rows(say, (1, "a"), (2, "b"))
+    lake.load(say.state(t={"c": 1}), schema, *again, say.state(t={"c": 3}), **APPEND)
+    assert stored(lake) == [(1, "a"), (1, "a"), (2, "b")]
+
+
+def test_tie_at_the_bookmark_is_recognised_by_its_key(lake, say) -> None:
+    """Taps that read from the bookmark on, inclusive, add no second copy."""
+    schema = say.schema("t", ("id",), id="integer", v="string")
+    lake.load(schema, *rows(say, (1, "a")), say.state(t={"c": 1}), **APPEND)
+    tie = rows(say, (1, "a"), (2, "b"))
+    lake.load(say.state(t={"c": 1}), schema, *tie, say.state(t={"c": 2}), **APPEND)
+    assert stored(lake) == [(1, "a"), (2, "b")]
+
+
+def test_new_version_of_a_key_is_history(lake, say) -> None:
+    """Append-only keeps every version of a row that differs."""
+    schema = say.schema("t", ("id",), id="integer", v="string")
+    lake.load(schema, *rows(say, (1, "a")), say.state(t={"c": 1}), **APPEND)
+    newer = rows(say, (1, "b"))
+    lake.load(say.state(t={"c": 1}), schema, *newer, say.state(t={"c": 2}), **APPEND)
+    assert stored(lake) == [(1, "a"), (1, "b")]
