@@ -2,7 +2,7 @@
 
 Words in braces are places: `{programs}` of this project, `{peers}` of others,
 `{bench}` with these files, `{data}` made once, `{work}` fresh for each run.
-"""  # noqa: INP001 a part of run.py
+"""
 
 from __future__ import annotations
 

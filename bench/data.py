@@ -1,7 +1,7 @@
 """The table that is moved: 18 typed columns, made by Postgres from row numbers alone.
 
 The same rows come out every time, at about 540 bytes a RECORD line.
-"""  # noqa: INP001 a part of run.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lay out the runs as a page of Markdown that names the machine."""  # noqa: INP001 a part of run.py
+"""Lay out the runs as a page of Markdown that names the machine."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+import unicodedata
 
 from dativo_core.errors import ConfigurationError
 
@@ -20,7 +21,10 @@ def table_name(stream: str) -> str:
     Raises:
         ConfigurationError: if nothing usable is left, or it is too long.
     """
-    name = _OUTSIDE.sub("_", stream.casefold()).strip("_")
+    # Accents fall off, so that "Größe" becomes "grosse" and not "gr_e".
+    bare = unicodedata.normalize("NFKD", stream.casefold())
+    letters = "".join(c for c in bare if not unicodedata.combining(c))
+    name = _OUTSIDE.sub("_", letters).strip("_")
     hint = "Give it a name with the setting streams: {<stream>: {table: <name>}}."
     if not name:
         msg = f"Stream {stream[:80]!r} has no letter or digit to make a table name of."

@@ -32,6 +32,7 @@ RUN_ID = "dativo.run-id"
 SEQUENCE = "dativo.sequence"
 STREAM = "dativo.stream"
 VERSION = "dativo.version"
+ROWS = "dativo.rows"
 BRANCH_PREFIX = "dativo-load-"
 
 
@@ -94,7 +95,9 @@ class Staging:
             SnapshotWriter(writer.transaction).commit(Delta(), properties)
         # Also without rows: only a snapshot makes the catalog compare and swap. Its
         # copy of the properties lets a rollback restore them.
-        writer.commit(self._delta(writer, commit), properties)
+        rows = commit.rows.num_rows if commit.rows is not None else 0
+        summary = {**properties, ROWS: str(rows)}
+        writer.commit(self._delta(writer, commit), summary)
         if writer.branch != MAIN_BRANCH:
             _drop_other_loads(writer)
             if commit.publishes:
