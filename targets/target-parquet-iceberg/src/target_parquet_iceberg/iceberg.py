@@ -42,6 +42,7 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.replay import Seen
     from target_parquet_iceberg.table import Commit
+    from target_parquet_iceberg.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +78,14 @@ class IcebergWarehouse:
         namespace: str,
         run_id: str,
         pause: Callable[[int], None],
+        upkeep: Upkeep | None = None,
     ) -> None:
         self._catalog = catalog
         self._namespace = namespace
         self._run_id = run_id
         self._pause = pause
+        self._upkeep = upkeep
+        self._opened: list[IcebergTable] = []
 
     def table(self, plan: Plan) -> IcebergTable:
         """Load the table of a stream, or create it."""
@@ -90,7 +94,14 @@ class IcebergWarehouse:
             table = self._catalog.load_table(identifier)
         except NoSuchTableError:
             table = self._create(identifier, plan)
-        return IcebergTable(plan.stream, table, self._run_id, self._pause)
+        opened = IcebergTable(plan.stream, table, self._run_id, self._pause)
+        self._opened.append(opened)
+        return opened
+
+    def maintain(self) -> None:
+        """Look after the tables that this run has opened; a failure is a warning."""
+        if self._upkeep is not None:
+            self._upkeep.look_after([opened.present for opened in self._opened])
 
     def _create(self, identifier: tuple[str, str], plan: Plan) -> PyIcebergTable:
         with contextlib.suppress(NamespaceAlreadyExistsError):
@@ -122,6 +133,7 @@ class IcebergTable:
         self._run_id = run_id
         self._pause = pause
         self._seen = _token(table)
+        self._loads = {name for name in table.refs() if _is_load(name)}
         self._opened_with: dict[str, t.Any] = json.loads(
             table.properties.get(STATE, "{}")
         )
@@ -131,6 +143,11 @@ class IcebergTable:
         self._replaying: Seen | None = None
 
     can_stage = True
+
+    @property
+    def present(self) -> PyIcebergTable:
+        """The table as this run has left it."""
+        return self._table
 
     def knows(self, version: int) -> bool:
         """Tell whether a full load has begun, or is what readers see now."""
@@ -153,6 +170,7 @@ class IcebergTable:
             if self._has_landed() or self._attempt(commit):
                 self._seen = self._next
                 self._replayed = self._replaying
+                self._loads |= {n for n in self._table.refs() if _is_load(n)}
                 return
         what = f"Table {self._name}: {ATTEMPTS} commits failed, one after the other."
         raise TryLaterError(what, hint="Look at the catalog's own log, then run again.")
@@ -170,6 +188,12 @@ class IcebergTable:
         writer = SnapshotWriter(transaction, self._branch(commit))
         try:
             self._stage(transaction, writer, commit)
+        except FileNotFoundError as error:
+            # Somebody's expiry took what this run still saw as the table.
+            logger.warning("Table %s: plan out of date (%s)", self._name, error)
+            writer.discard()
+            return False
+        try:
             self._table = transaction.commit_transaction()
         except _CERTAIN as error:
             logger.warning("Table %s: commit refused (%s), retrying", self._name, error)
@@ -188,7 +212,11 @@ class IcebergTable:
         is_public = self._table.properties.get(VERSION) == str(commit.version)
         if commit.version is None or is_public:
             return MAIN_BRANCH
-        return branch_of(commit.version)
+        branch = branch_of(commit.version)
+        if branch in self._loads and branch not in self._table.refs():
+            what = f"Table {self._name}: full load {commit.version} was given up."
+            raise FencedError(what, hint="It had not gone on for days: start it again.")
+        return branch
 
     def _stage(
         self, transaction: Transaction, writer: SnapshotWriter, commit: Commit
@@ -264,7 +292,7 @@ class IcebergTable:
         names = [
             name
             for name in writer.metadata.refs
-            if name.startswith(BRANCH_PREFIX) and name != writer.branch
+            if _is_load(name) and name != writer.branch
         ]
         if names:
             writer.drop_branches(names)
@@ -293,6 +321,10 @@ class IcebergTable:
 def branch_of(version: int) -> str:
     """Name the branch that holds an unfinished full load."""
     return f"{BRANCH_PREFIX}{version}"
+
+
+def _is_load(name: str) -> bool:
+    return name.startswith(BRANCH_PREFIX)
 
 
 def _token(table: PyIcebergTable) -> tuple[str, int]:
