@@ -183,8 +183,13 @@ def replace(table: Table, replacement: Replacement) -> bool:
         snapshot_properties={**carried, MAINTENANCE: "rewrite"},
     )
     producer.replacement = replacement
-    with producer:
-        pass
+    try:
+        with producer:
+            pass  # writes the manifests
+    except BaseException:
+        producer._clean_all_uncommitted()  # noqa: SLF001
+        discard(table.io, replacement.added)
+        raise
     try:
         commit(table, transaction._updates, transaction._requirements)  # noqa: SLF001
     except (CommitFailedException, ValidationException) as error:
