@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import random
 import time
 from pathlib import Path
 
@@ -475,6 +476,57 @@ def test_partitions_are_not_mixed(yard) -> None:
     found = yard.table.scan(row_filter="p = 'y/z'")
     assert len(list(found.plan_files())) == 1
     assert pc.min(found.to_arrow()["id"]).as_py() == 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_table_equals_a_dict_whatever_happens(yard, seed, monkeypatch) -> None:
+    """Upserts and visits in any order, also inside a commit: the rows are the same."""
+    dice = random.Random(seed)  # noqa: S311
+    policies = [
+        Policy(keep_snapshots=1, keep_days=0).thorough(1_000),
+        Policy(keep_snapshots=3, keep_days=0, small_files=3, manifests=4),
+        Policy(keep_days=0, deleted_ratio=0.01, target_bytes=1, expired=2),
+    ]
+    plain, inside = SnapshotWriter.commit, []
+
+    def visit(days=0.0):
+        yard.maintain(dice.choice(policies), thorough=False, days=days)
+
+    def interrupted(self, delta, summary):
+        if inside and inside.pop():
+            visit()
+        return plain(self, delta, summary)
+
+    monkeypatch.setattr(SnapshotWriter, "commit", interrupted)
+    model: dict[int, str] = {}
+    table = yard.open()
+    for step in range(20):
+        first = dice.randrange(300)
+        last = first + dice.randrange(1, 100)
+        inside[:] = [dice.random() < 0.3 and bool(model)]
+        yard.commit(table, first, last, str(step))
+        model |= dict.fromkeys(range(first, last), str(step))
+        if dice.random() < 0.4:
+            visit(days=dice.choice([0, 4]))
+        rows = yard.table.scan().to_arrow().to_pylist()
+        assert {row["id"]: row["v"] for row in rows} == model
+        assert len(rows) == len(model)
+    assert yard.rows() == sorted(model.items())
+    yard.read_everything()
+
+
+def test_old_format_is_left_as_it_is(yard) -> None:
+    """Version 1 keeps its files, for want of a manifest writer; its history expires."""
+    rows = pa.table({"id": [1]})
+    yard.catalog.create_namespace("lake")
+    table = yard.catalog.create_table(
+        ("lake", "s"), rows.schema, properties={"format-version": "1"}
+    )
+    for _ in range(4):
+        table.append(rows)
+    report = yard.maintain()
+    assert (report.merged, report.snapshots) == (0, 2)
+    assert yard.lake.query("SELECT count(*) FROM lake.s") == [(4,)]
 
 
 def test_growing_file_is_not_rewritten_every_time(yard) -> None:

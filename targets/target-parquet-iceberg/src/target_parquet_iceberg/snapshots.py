@@ -7,6 +7,7 @@ API let us replace exactly the files that hold a key, in one snapshot.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import typing as t
 import uuid
@@ -218,7 +219,8 @@ class SnapshotWriter:
     def discard(self) -> None:
         """Delete the files written; only after a commit that certainly failed."""
         for file in self.written:
-            self._io.delete(file.file_path)
+            with contextlib.suppress(OSError):
+                self._io.delete(file.file_path)
 
     @property
     def _io(self) -> FileIO:
