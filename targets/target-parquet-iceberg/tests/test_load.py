@@ -42,6 +42,9 @@ class Journal:
             limits=load_module.Limits(rows=settings.pop("rows", 10**6)),
         )
 
+    def maintain(self) -> None:
+        """Look after nothing."""
+
     def table(self, plan):
         journal = self
 

@@ -8,6 +8,8 @@ import click
 from dativo_core import logs
 from dativo_core.entrypoint import guarded
 
+from dativo_cli.doctor import doctor
+from dativo_cli.maintain import maintain
 from dativo_cli.rollback import rollback
 from dativo_cli.sandbox import sandbox
 from dativo_cli.state import state
@@ -21,6 +23,8 @@ def dativo() -> None:
 
 dativo.add_command(state)
 dativo.add_command(rollback)
+dativo.add_command(maintain)
+dativo.add_command(doctor)
 dativo.add_command(sandbox)
 
 

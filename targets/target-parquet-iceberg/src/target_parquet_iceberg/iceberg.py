@@ -38,6 +38,7 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.snapshots import SnapshotWriter
     from target_parquet_iceberg.table import Commit
+    from target_parquet_iceberg.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +70,14 @@ class IcebergWarehouse:
         namespace: str,
         run_id: str,
         pause: Callable[[int], None],
+        upkeep: Upkeep | None = None,
     ) -> None:
         self._catalog = catalog
         self._namespace = namespace
         self._run_id = run_id
         self._pause = pause
+        self._upkeep = upkeep
+        self._opened: list[IcebergTable] = []
 
     def table(self, plan: Plan) -> IcebergTable:
         """Load the table of a stream, or create it."""
@@ -82,7 +86,14 @@ class IcebergWarehouse:
             table = self._catalog.load_table(identifier)
         except NoSuchTableError:
             table = self._create(identifier, plan)
-        return IcebergTable(plan.stream, table, self._run_id, self._pause)
+        opened = IcebergTable(plan.stream, table, self._run_id, self._pause)
+        self._opened.append(opened)
+        return opened
+
+    def maintain(self) -> None:
+        """Look after the tables that this run has opened; a failure is a warning."""
+        if self._upkeep is not None:
+            self._upkeep.look_after([opened.present for opened in self._opened])
 
     def _create(self, identifier: tuple[str, str], plan: Plan) -> PyIcebergTable:
         with contextlib.suppress(NamespaceAlreadyExistsError):
@@ -118,6 +129,11 @@ class IcebergTable:
 
     can_stage = True
 
+    @property
+    def present(self) -> PyIcebergTable:
+        """The table as this run has left it."""
+        return self._table
+
     def knows(self, version: int) -> bool:
         """Tell whether a full load has begun, or is what readers see now."""
         return knows(self._table, version)
@@ -134,7 +150,7 @@ class IcebergTable:
         for attempt in range(1, ATTEMPTS + 1):
             if self._attempt(commit, sent) or self._is_settled(attempt, sent):
                 self._fence = self._next
-                self._staging.landed()
+                self._staging.landed(self._table)
                 rows = commit.rows.num_rows if commit.rows is not None else 0
                 logger.info("Committed %d rows to %s", rows, self._name)
                 return
@@ -150,7 +166,12 @@ class IcebergTable:
         return Fence(self._run_id, self._fence.sequence + 1)
 
     def _attempt(self, commit: Commit, sent: list[SnapshotWriter]) -> bool:
-        writer = self._staging.stage(self._table, commit, self._next)
+        try:
+            writer = self._staging.stage(self._table, commit, self._next)
+        except FileNotFoundError as error:
+            # Somebody's expiry took what this run still saw as the table.
+            logger.warning("Table %s: plan out of date (%s)", self._name, error)
+            return False
         sent.append(writer)
         try:
             writer.send()

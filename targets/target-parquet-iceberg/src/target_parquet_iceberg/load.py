@@ -133,6 +133,7 @@ class Load:
                 "For a tap that sends no STATE set completion: eof."
             )
             raise IncompleteError(what, hint=hint)
+        self._warehouse.maintain()
 
     def _open(self, plan: Plan) -> StreamLoad:
         return StreamLoad(

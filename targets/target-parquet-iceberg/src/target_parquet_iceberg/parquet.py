@@ -53,6 +53,9 @@ class ParquetWarehouse:
             self._system, f"{self._root}/{plan.table}", plan, self._run_id
         )
 
+    def maintain(self) -> None:
+        """Do nothing: plain files have no history to look after."""
+
 
 class ParquetTable:
     """One folder of Parquet files."""

@@ -34,6 +34,57 @@ _DEAD_LETTER = th.ObjectType(
     ),
     additional_properties=False,
 )
+_MAINTENANCE = th.ObjectType(
+    th.Property(
+        "enabled",
+        th.BooleanType,
+        default=True,
+        description="Look after the tables of a run at its end.",
+    ),
+    th.Property(
+        "budget_seconds",
+        th.NumberType(minimum=0),
+        default=5,
+        description="Begin nothing more after this time.",
+    ),
+    th.Property(
+        "budget_bytes",
+        th.IntegerType(minimum=0),
+        default=256 * 2**20,
+        description="Rewrite no more data than this at the end of a run.",
+    ),
+    th.Property(
+        "keep_snapshots",
+        th.IntegerType(minimum=1),
+        default=10,
+        description="Keep at least so many snapshots of a table.",
+    ),
+    th.Property(
+        "keep_days",
+        th.NumberType(minimum=0),
+        default=1,
+        description="Keep what readers saw within this time.",
+    ),
+    th.Property(
+        "max_snapshots",
+        th.IntegerType(minimum=1),
+        default=100,
+        description="With more snapshots than this, those of the last hour are enough.",
+    ),
+    th.Property(
+        "orphan_hours",
+        th.NumberType(minimum=24),
+        default=72,
+        description="Delete files that no table refers to after this time.",
+    ),
+    th.Property(
+        "load_days",
+        th.NumberType(minimum=1),
+        default=7,
+        description="Give up a full load that has not gone on for this time.",
+    ),
+    additional_properties=False,
+)
 _STORAGE = th.ObjectType(
     th.Property("endpoint", th.StringType, description="URL of the S3 server."),
     th.Property("access_key_id", th.StringType, secret=True),
@@ -152,6 +203,15 @@ _PROPERTIES = th.PropertiesList(
         _DEAD_LETTER,
         title="Dead letters",
         description="Where refused records go, and how many are too many.",
+    ),
+    th.Property(
+        "maintenance",
+        _MAINTENANCE,
+        title="Maintenance",
+        description=(
+            "Compaction, expiry and cleaning of the tables a run has touched, when "
+            "they need it; also the rules of `dativo maintain`."
+        ),
     ),
 )
 

@@ -122,15 +122,21 @@ class SnapshotWriter:
         return self._seen(Seen(once=True), tasks)
 
     def seen_since(self, since: int | None, until: int | None) -> Seen:
-        """Collect the rows that were appended after one snapshot, up to another."""
+        """Collect the rows that were appended after one snapshot, up to another.
+
+        From the beginning it is the rows that are there: their snapshots may have
+        expired. So may `until`; then nothing but maintenance has happened since.
+        """
         seen = Seen(once=False)
         if since == until:
             return seen
+        if since is None:
+            return self._seen(seen, self._tasks(AlwaysTrue()))
         tasks: Iterable[FileScanTask] = IncrementalAppendScan(
             self.metadata,
             self._io,
             from_snapshot_id=since,
-            to_snapshot_id=until,
+            to_snapshot_id=until if self.metadata.snapshot_by_id(until or 0) else None,
         ).plan_files()
         return self._seen(seen, tasks)
 

@@ -11,6 +11,7 @@ import json
 import logging
 import typing as t
 
+from dativo_core.errors import FencedError
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from target_parquet_iceberg.evolution import merge
@@ -54,6 +55,11 @@ def branch_of(version: int) -> str:
     return f"{BRANCH_PREFIX}{version}"
 
 
+def is_load(name: str) -> bool:
+    """Tell whether a branch holds an unfinished full load."""
+    return name.startswith(BRANCH_PREFIX)
+
+
 def knows(table: Table, version: int) -> bool:
     """Tell whether a full load has begun, or is what readers see now."""
     is_published = table.properties.get(VERSION) == str(version)
@@ -65,6 +71,7 @@ class Staging:
 
     def __init__(self, stream: str, table: Table) -> None:
         self._stream = stream
+        self._loads = {name for name in table.refs() if is_load(name)}
         self._opened_with = json.loads(table.properties.get(STATE, "{}"))
         snapshot = table.current_snapshot()
         self._opened_at = snapshot.snapshot_id if snapshot else None
@@ -73,7 +80,7 @@ class Staging:
 
     def stage(self, table: Table, commit: Commit, fence: Fence) -> SnapshotWriter:
         """Return a transaction that holds the commit and moves the fence."""
-        writer = SnapshotWriter(table.transaction(), _branch(table, commit))
+        writer = SnapshotWriter(table.transaction(), self._branch(table, commit))
         try:
             self._fill(writer, commit, fence)
         except BaseException:
@@ -81,9 +88,22 @@ class Staging:
             raise
         return writer
 
-    def landed(self) -> None:
+    def landed(self, table: Table) -> None:
         """Take note that the last commit is in the table."""
         self._replayed = self._replaying
+        self._loads |= {name for name in table.refs() if is_load(name)}
+
+    def _branch(self, table: Table, commit: Commit) -> str:
+        # A load that was published before the tap knew of it goes on in the open.
+        is_public = table.properties.get(VERSION) == str(commit.version)
+        if commit.version is None or is_public:
+            return MAIN_BRANCH
+        branch = branch_of(commit.version)
+        if branch in self._loads and branch not in table.refs():
+            name = ".".join(table.name())
+            what = f"Table {name}: full load {commit.version} was given up."
+            raise FencedError(what, hint="It had not gone on for days: start it again.")
+        return branch
 
     def _fill(self, writer: SnapshotWriter, commit: Commit, fence: Fence) -> None:
         if commit.rows is not None:
@@ -155,20 +175,10 @@ class Staging:
         return self._replaying
 
 
-def _branch(table: Table, commit: Commit) -> str:
-    # A load that was published before the tap knew of it goes on in the open.
-    is_public = table.properties.get(VERSION) == str(commit.version)
-    if commit.version is None or is_public:
-        return MAIN_BRANCH
-    return branch_of(commit.version)
-
-
 def _drop_other_loads(writer: SnapshotWriter) -> None:
     """Forget loads that were cut and can no longer be continued."""
     names = [
-        name
-        for name in writer.metadata.refs
-        if name.startswith(BRANCH_PREFIX) and name != writer.branch
+        name for name in writer.metadata.refs if is_load(name) and name != writer.branch
     ]
     if names:
         writer.drop_branches(names)

@@ -58,3 +58,6 @@ class Warehouse(t.Protocol):
 
     def table(self, plan: Plan) -> Table:
         """Return the table of a stream, made where it does not exist."""
+
+    def maintain(self) -> None:
+        """Look after the tables that this run has opened; a failure is a warning."""

@@ -67,9 +67,15 @@ def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
         return ParquetWarehouse(system, root, settings["namespace"], run_id)
     from target_parquet_iceberg.catalogs import open_catalog  # noqa: PLC0415
     from target_parquet_iceberg.iceberg import IcebergWarehouse  # noqa: PLC0415
+    from target_parquet_iceberg.upkeep import upkeep_of  # noqa: PLC0415
 
-    catalog = open_catalog(settings)
-    return IcebergWarehouse(catalog, settings["namespace"], run_id, _pause)
+    return IcebergWarehouse(
+        open_catalog(settings),
+        settings["namespace"],
+        run_id,
+        _pause,
+        upkeep=upkeep_of(settings),
+    )
 
 
 def _dead_letters(

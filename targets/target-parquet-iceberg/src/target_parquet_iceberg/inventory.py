@@ -1,0 +1,127 @@
+"""What a table consists of right now; knows PyIceberg's manifests from inside."""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pyiceberg.io.pyarrow import _read_deletes
+from pyiceberg.manifest import DataFileContent, FileFormat, ManifestEntryStatus
+from pyiceberg.table import FileScanTask
+from pyiceberg.table.delete_file_index import DeleteFileIndex
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pyiceberg.io import FileIO
+    from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
+    from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
+
+READERS = 8
+A = t.TypeVar("A")
+B = t.TypeVar("B")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The live entries of one snapshot, by the manifest that lists them."""
+
+    snapshot: Snapshot | None
+    manifests: tuple[tuple[ManifestFile, tuple[ManifestEntry, ...]], ...]
+
+    @property
+    def data(self) -> list[ManifestEntry]:
+        """The data files."""
+        return [entry for entry in self._entries() if not _deletes(entry)]
+
+    @property
+    def deletes(self) -> list[ManifestEntry]:
+        """The delete files."""
+        return [entry for entry in self._entries() if _deletes(entry)]
+
+    @property
+    def is_readable(self) -> bool:
+        """Tell whether all deletes are of the kind that PyIceberg can apply."""
+        return all(
+            entry.data_file.content is DataFileContent.POSITION_DELETES
+            and entry.data_file.file_format is FileFormat.PARQUET
+            for entry in self.deletes
+        )
+
+    def tasks(self) -> dict[str, FileScanTask]:
+        """Return, for every data file, how to read its live rows."""
+        index = DeleteFileIndex()
+        for entry in self.deletes:
+            index.add_delete_file(entry, partition_key=entry.data_file.partition)
+        return {
+            entry.data_file.file_path: FileScanTask(
+                entry.data_file,
+                index.for_data_file(
+                    _sequence(entry), entry.data_file, entry.data_file.partition
+                ),
+            )
+            for entry in self.data
+        }
+
+    def _entries(self) -> Iterator[ManifestEntry]:
+        for _, entries in self.manifests:
+            yield from entries
+
+
+def content(table: Table) -> Content:
+    """Read the manifests of what readers see now."""
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return Content(None, ())
+    listed = snapshot.manifests(table.io)
+    entries = in_parallel(lambda m: live_entries(table.io, m), listed)
+    return Content(snapshot, tuple(zip(listed, entries, strict=True)))
+
+
+def live_entries(io: FileIO, manifest: ManifestFile) -> tuple[ManifestEntry, ...]:
+    """Read the entries of a manifest that are not marked as deleted."""
+    return tuple(manifest.fetch_manifest_entry(io, discard_deleted=True))
+
+
+def all_paths(io: FileIO, manifest: ManifestFile) -> set[str]:
+    """Read the files that a manifest names, deleted ones too."""
+    entries = manifest.fetch_manifest_entry(io, discard_deleted=False)
+    return {entry.data_file.file_path for entry in entries}
+
+
+def live_paths(io: FileIO, manifest: ManifestFile) -> set[str]:
+    """Read the files that a snapshot with this manifest needs."""
+    return {entry.data_file.file_path for entry in live_entries(io, manifest)}
+
+
+def deleted_rows(io: FileIO, file: DataFile) -> dict[str, int]:
+    """Count the rows that a delete file takes from each data file."""
+    return {path: len(rows) for path, rows in _read_deletes(io, file).items()}
+
+
+def sequences(entries: Iterable[ManifestEntry]) -> dict[str, int]:
+    """Return the sequence number of every file."""
+    return {entry.data_file.file_path: _sequence(entry) for entry in entries}
+
+
+def in_parallel(function: Callable[[A], B], items: Iterable[A]) -> list[B]:
+    """Apply a function that waits for storage most of its time."""
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(function, items))
+
+
+def _deletes(entry: ManifestEntry) -> bool:
+    return entry.data_file.content is not DataFileContent.DATA
+
+
+def _sequence(entry: ManifestEntry) -> int:
+    return entry.sequence_number or 0
+
+
+EXISTING, ADDED, DELETED = (
+    ManifestEntryStatus.EXISTING,
+    ManifestEntryStatus.ADDED,
+    ManifestEntryStatus.DELETED,
+)
