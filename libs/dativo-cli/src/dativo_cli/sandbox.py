@@ -51,6 +51,8 @@ def s3() -> None:
 @contextlib.contextmanager
 def _until_stopped() -> Iterator[None]:
     """Make SIGTERM and Ctrl-C the ordinary end of the block, wherever it is."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts background jobs with SIGINT ignored, and Python leaves it so.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         yield
