@@ -60,6 +60,14 @@ def configure_for_people() -> None:
     )
 
 
+def write_at_once(level: int, message: str, name: str) -> None:
+    """Write a line past all buffers: in a signal handler those may be in use."""
+    record = logging.LogRecord(name, level, "", 0, message, None, None)
+    handlers = logging.getLogger().handlers
+    line = handlers[0].format(record) if handlers else message
+    os.write(2, f"{line}\n".encode())
+
+
 def is_debug() -> bool:
     """Tell whether a person asked for tracebacks."""
     return logging.getLogger().isEnabledFor(logging.DEBUG)
