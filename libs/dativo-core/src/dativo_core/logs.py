@@ -42,7 +42,9 @@ def configure(plugin: str) -> None:
     logging.basicConfig(level=_level(plugin), handlers=[handler], force=True)
     orchestrator_config = Path(os.environ.get("SINGER_SDK_LOG_CONFIG", ""))
     if orchestrator_config.is_file():
-        logging.config.dictConfig(yaml.safe_load(orchestrator_config.read_text()))
+        chosen = yaml.safe_load(orchestrator_config.read_text())
+        # Or the loggers of all that is imported already would fall silent.
+        logging.config.dictConfig({**chosen, "disable_existing_loggers": False})
     for root_handler in logging.getLogger().handlers:
         root_handler.setFormatter(JsonLines(defaults={"app_name": plugin}))
         root_handler.addFilter(lambda record: record.msg != _ECHO)
