@@ -217,7 +217,7 @@ def test_names_of_any_kind(pipeline):
     assert flow.messages[0]["stream"] == 'My Shop-Größe of "it" 2'
     assert pipeline.rows(
         """SELECT "The Id", "naïve", "ціна €", "a.b", "select", "it's"
-        FROM lake.my_shop_gr_sse_of_it_2"""
+        FROM lake.my_shop_grosse_of_it_2"""
     ) == [(1, "ä", 2, 3, 4, 5)]
 
 

@@ -62,11 +62,14 @@ def test_closed_pipe_silences_stdout(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
-def test_terminate(number, code) -> None:
-    """A signal ends the run with its own code."""
-    with pytest.raises(SystemExit) as caught:
+def test_terminate(number, code, monkeypatch) -> None:
+    """A signal ends the run with its own code, and insists on it."""
+    timers = []
+    monkeypatch.setattr(signal, "setitimer", lambda *timer: timers.append(timer))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as leaving:
         terminate(number)
-    assert code == caught.value.code
+    assert (code, 1) == (leaving.value.code, len(timers))
 
 
 class Plugin:

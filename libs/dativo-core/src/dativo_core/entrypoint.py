@@ -26,6 +26,9 @@ if t.TYPE_CHECKING:
     from singer_sdk.plugin_base import PluginBase
 
 
+REPEAT_SECONDS = 1.0
+
+
 def run(plugin: type[PluginBase], arguments: Sequence[str] | None = None) -> t.NoReturn:
     """Run the plugin as a command and exit with one of `ExitCode`."""
     logs.configure(plugin.name)
@@ -34,7 +37,10 @@ def run(plugin: type[PluginBase], arguments: Sequence[str] | None = None) -> t.N
         signal.signal(number, terminate)
     command = plugin.get_singer_command()
     given = sys.argv[1:] if arguments is None else list(arguments)
-    sys.exit(guarded(lambda: _invoke(command, plugin.name, given)))
+    try:
+        sys.exit(guarded(lambda: _invoke(command, plugin.name, given)))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _invoke(command: click.Command, name: str, arguments: list[str]) -> t.Any:
@@ -60,9 +66,17 @@ def terminate(signum: int, _frame: FrameType | None = None) -> t.NoReturn:
 
     The SDK's own handlers exit 0 (https://github.com/meltano/sdk/issues/3775).
     """
+
+    def leave(*_: t.Any) -> t.NoReturn:
+        raise SystemExit(128 + signum)
+
+    # Python drops an exception that a signal raises inside a finaliser or an import
+    # from C, and the process would read on: say it again until it is heard.
+    signal.signal(signal.SIGALRM, leave)
+    signal.setitimer(signal.ITIMER_REAL, REPEAT_SECONDS, REPEAT_SECONDS)
     name = signal.Signals(signum).name
-    logging.getLogger(__name__).warning("Stopped by %s before the end.", name)
-    raise SystemExit(128 + signum)
+    logs.write_at_once(logging.WARNING, f"Stopped by {name} before the end.", __name__)
+    leave()
 
 
 def _report(exception: Exception) -> int:

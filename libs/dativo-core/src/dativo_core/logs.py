@@ -42,7 +42,9 @@ def configure(plugin: str) -> None:
     logging.basicConfig(level=_level(plugin), handlers=[handler], force=True)
     orchestrator_config = Path(os.environ.get("SINGER_SDK_LOG_CONFIG", ""))
     if orchestrator_config.is_file():
-        logging.config.dictConfig(yaml.safe_load(orchestrator_config.read_text()))
+        chosen = yaml.safe_load(orchestrator_config.read_text())
+        # Or the loggers of all that is imported already would fall silent.
+        logging.config.dictConfig({**chosen, "disable_existing_loggers": False})
     for root_handler in logging.getLogger().handlers:
         root_handler.setFormatter(JsonLines(defaults={"app_name": plugin}))
         root_handler.addFilter(lambda record: record.msg != _ECHO)
@@ -58,6 +60,14 @@ def configure_for_people() -> None:
     logging.basicConfig(
         level=level, format="%(message)s", handlers=[handler], force=True
     )
+
+
+def write_at_once(level: int, message: str, name: str) -> None:
+    """Write a line past all buffers: in a signal handler those may be in use."""
+    record = logging.LogRecord(name, level, "", 0, message, None, None)
+    handlers = logging.getLogger().handlers
+    line = handlers[0].format(record) if handlers else message
+    os.write(2, f"{line}\n".encode())
 
 
 def is_debug() -> bool:

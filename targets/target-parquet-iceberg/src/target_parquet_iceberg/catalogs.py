@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import typing as t
 from pathlib import Path
 
 from dativo_core.errors import ConfigurationError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pyiceberg.catalog import Catalog
 
@@ -92,13 +94,30 @@ def _open_sqlite(name: str, found: dict[str, str]) -> Catalog:
     PyIceberg sets neither WAL nor a busy timeout: concurrent runs would fail with
     "database is locked".
     """
-    from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
-    from sqlalchemy import text  # noqa: PLC0415
-
     uri = found["uri"]
     separator = "&" if "?" in uri else "?"
     timed = {**found, "uri": f"{uri}{separator}timeout={BUSY_SECONDS}"}
-    catalog = SqlCatalog(name, **timed)
+    file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    # Two runs that make the file at the same moment would both create its tables.
+    with _alone(file.with_name(f".{file.name}.lock")):
+        return _open_waiting(name, timed)
+
+
+def _open_waiting(name: str, found: dict[str, str]) -> Catalog:
+    from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
+    from sqlalchemy import text  # noqa: PLC0415
+
+    catalog = SqlCatalog(name, **found)
     with catalog.engine.connect() as connection:
         connection.execute(text("PRAGMA journal_mode=WAL"))
     return catalog
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    if not path.parent.is_dir():
+        yield  # the catalog itself will say so
+        return
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
