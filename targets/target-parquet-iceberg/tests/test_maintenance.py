@@ -19,7 +19,8 @@ from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType
-from target_parquet_iceberg import bookmarks, maintenance, rollback
+from target_parquet_iceberg import maintenance, rollback
+from target_parquet_iceberg.bookmarks import Bookmarks
 from target_parquet_iceberg.catalogs import open_catalog
 from target_parquet_iceberg.expiry import Leaving, forget, leaving
 from target_parquet_iceberg.iceberg import IcebergWarehouse
@@ -263,7 +264,7 @@ def test_another_run_is_not_fenced_by_maintenance(yard) -> None:
     assert yard.table.properties == before
     yard.commit(table, 9, 10, "later")
     yard.maintain()
-    stored = dict(bookmarks.stored({"warehouse": str(yard.lake.folder)}))
+    stored = Bookmarks({"warehouse": str(yard.lake.folder)}).all()
     assert stored == {"s": {"n": "later"}}
 
 
