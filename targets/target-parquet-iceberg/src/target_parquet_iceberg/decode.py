@@ -52,7 +52,12 @@ class Decoder:
     def __init__(self, columns: Sequence[Column], keys: Sequence[str]) -> None:
         self.columns = tuple(columns)
         self.keys = tuple(keys)
-        self.schema = pa.schema([(c.name, c.type) for c in self.columns])
+        self.schema = pa.schema(
+            [
+                pa.field(c.name, c.type, metadata={"doc": c.doc} if c.doc else None)
+                for c in self.columns
+            ]
+        )
         self._parse = _row_parser(self.columns)
 
     def decode(self, records: Sequence[bytes]) -> Block:
@@ -123,7 +128,7 @@ class Decoder:
             return Reject(index, "parse", "", "object", type(record).__name__)
         row: dict[str, t.Any] = {}
         for column in self.columns:
-            value = record.get(column.name)
+            value = record.get(column.field)
             try:
                 row[column.name] = _fit(value, column)
             except Unfit as unfit:
@@ -178,7 +183,7 @@ def _fit_all(
 def _reject(index: int, column: Column, unfit: Unfit, value: t.Any) -> Reject:
     for step in unfit.path:
         value = value[int(step) if isinstance(value, list) else step]
-    path = ".".join((column.name, *unfit.path))
+    path = ".".join((column.field, *unfit.path))
     return Reject(index, "cast", path, unfit.expected, type(value).__name__)
 
 
@@ -267,7 +272,7 @@ def _row_parser(columns: Sequence[Column]) -> Callable[[bytes], t.Any]:
         (f"f{number}", _nullable(_WIRES[wire(column)].parsed), None)
         for number, column in enumerate(columns)
     ]
-    names = {f"f{number}": column.name for number, column in enumerate(columns)}
+    names = {f"f{number}": column.field for number, column in enumerate(columns)}
     try:
         row = msgspec.defstruct("Row", fields, rename=names, gc=False)
     except ValueError:  # msgspec takes no quotes and no backslashes in names

@@ -5,11 +5,13 @@ from __future__ import annotations
 import typing as t
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from dativo_core.errors import ConfigurationError
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
+DOC = b"doc"
 _INTEGERS = (pa.int32(), pa.int64())
 _REALS = (pa.float32(), pa.float64())
 
@@ -56,14 +58,40 @@ def merge(stream: str, table: pa.Schema, rows: pa.Schema) -> pa.Schema:
         kept = fields.get(field.name)
         kind = field.type if kept is None else widest(kept.type, field.type)
         if kind is None:
-            msg = (
-                f"Stream '{stream}': column '{field.name}' is {kept and kept.type} in "
-                f"the table and {field.type} in the tap's schema."
-            )
-            hint = "Load into a new table, or cast the column with stream_maps."
-            raise ConfigurationError(msg, hint=hint)
+            raise conflict(stream, field.name, kept and kept.type, field.type)
         fields[field.name] = field if kept is None else kept.with_type(kind)
     return pa.schema(list(fields.values()))
+
+
+def conflict(stream: str, name: str, old: t.Any, new: t.Any) -> ConfigurationError:
+    """Say that a column has one type in the table and another in the tap's schema."""
+    what = (
+        f"Stream '{stream}': column '{name}' is {old} in the table and {new} in the "
+        "tap's schema."
+    )
+    hint = (
+        "Set on_type_conflict to new_column, json or dead_letter, load into a new "
+        "table, or cast the column with stream_maps."
+    )
+    return ConfigurationError(what, hint=hint)
+
+
+def documented(table: pa.Schema, rows: pa.Schema) -> pa.Schema:
+    """Return the table's schema with the descriptions that came with the rows."""
+    docs = {field.name: doc_of(field) for field in rows}
+    return pa.schema(
+        [
+            field.with_metadata({DOC: docs[field.name]})
+            if docs.get(field.name)
+            else field
+            for field in table
+        ]
+    )
+
+
+def doc_of(field: pa.Field) -> bytes:
+    """Return the description of a column; empty if it has none."""
+    return bytes((field.metadata or {}).get(DOC, b""))
 
 
 def plain(schema: pa.Schema) -> pa.Schema:
@@ -113,6 +141,10 @@ def _cast(array: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _cast_chunk(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if array.type == kind:
+        return array
+    if pa.types.is_list(kind):
+        return _cast_list(array, kind)
     if not pa.types.is_struct(kind):
         return array.cast(kind)
     # Arrow's cast fills no fields that the source lacks.
@@ -124,3 +156,12 @@ def _cast_chunk(array: pa.Array, kind: pa.DataType) -> pa.Array:
         for field in kind
     ]
     return pa.StructArray.from_arrays(children, fields=list(kind), mask=array.is_null())
+
+
+def _cast_list(array: pa.ListArray, kind: pa.ListType) -> pa.ListArray:
+    # Counted from the lengths: offsets of a slice do not start at zero.
+    lengths = pc.fill_null(pc.list_value_length(array), 0)
+    ends = pc.cumulative_sum(lengths.cast(pa.int64())).cast(pa.int32())
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    items = _cast_chunk(array.flatten(), kind.value_type)
+    return pa.ListArray.from_arrays(offsets, items, type=kind, mask=array.is_null())

@@ -27,9 +27,11 @@ from pyiceberg.exceptions import (
 from pyiceberg.table.refs import MAIN_BRANCH
 from requests import RequestException
 
-from target_parquet_iceberg.evolution import merge
+from target_parquet_iceberg.evolution import doc_of, documented, merge
+from target_parquet_iceberg.layout import Layout
 from target_parquet_iceberg.merge import last_by_key
 from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.reconcile import creation, reconcile
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
 
 if t.TYPE_CHECKING:
@@ -90,7 +92,7 @@ class IcebergWarehouse:
             table = self._catalog.load_table(identifier)
         except NoSuchTableError:
             table = self._create(identifier, plan)
-        return IcebergTable(plan.stream, table, self._run_id, self._pause)
+        return IcebergTable(plan.stream, table, self._run_id, self._pause, plan.layout)
 
     def _create(self, identifier: tuple[str, str], plan: Plan) -> PyIcebergTable:
         with contextlib.suppress(NamespaceAlreadyExistsError):
@@ -99,9 +101,15 @@ class IcebergWarehouse:
             pa.field(c.name, c.type, metadata={"doc": c.doc} if c.doc else None)
             for c in plan.columns
         ]
+        schema, spec, order = creation(pa.schema(fields), plan.layout)
+        properties = {**TABLE_PROPERTIES, **dict(plan.layout.properties)}
         try:
             return self._catalog.create_table(
-                identifier, pa.schema(fields), properties=TABLE_PROPERTIES
+                identifier,
+                schema,
+                partition_spec=spec,
+                sort_order=order,
+                properties=properties,
             )
         except TableAlreadyExistsError:  # another run was faster
             return self._catalog.load_table(identifier)
@@ -116,8 +124,10 @@ class IcebergTable:
         table: PyIcebergTable,
         run_id: str,
         pause: Callable[[int], None],
+        layout: Layout = Layout(),  # noqa: B008 it is frozen
     ) -> None:
         self._stream = stream
+        self._layout = layout
         self._table = table
         self._run_id = run_id
         self._pause = pause
@@ -131,6 +141,10 @@ class IcebergTable:
         self._replaying: Seen | None = None
 
     can_stage = True
+
+    def columns(self) -> pa.Schema:
+        """Return the table's columns as they are now."""
+        return SnapshotWriter(self._table.transaction()).arrow_schema()
 
     def knows(self, version: int) -> bool:
         """Tell whether a full load has begun, or is what readers see now."""
@@ -195,6 +209,7 @@ class IcebergTable:
     ) -> None:
         if commit.rows is not None:
             self._evolve(transaction, writer, commit.rows.schema)
+            reconcile(self._stream, transaction, self._layout)
         run_id, sequence = self._next
         properties = {STREAM: self._stream, RUN_ID: run_id, SEQUENCE: str(sequence)}
         if commit.bookmark is not None:
@@ -273,12 +288,12 @@ class IcebergTable:
         self, transaction: Transaction, writer: SnapshotWriter, rows: pa.Schema
     ) -> None:
         present = writer.arrow_schema()
-        merged = merge(self._stream, present, rows)
-        if merged == present:
+        merged = documented(merge(self._stream, present, rows), rows)
+        if merged == present and [*map(doc_of, merged)] == [*map(doc_of, present)]:
             return
         with transaction.update_schema() as update:
             update.union_by_name(merged)
-        logger.info("Table %s: schema widened", self._name)
+        logger.info("Table %s: schema changed", self._name)
 
     def _check_fence(self) -> None:
         found = _token(self._table)

@@ -79,9 +79,9 @@ class Load:
             check_unique(self._tables, message.stream, plan.table)
             self._tables[message.stream] = plan.table
             self._streams[message.stream] = self._open(plan)
-        elif known.intake.plan != plan:
-            self._decode(known.intake)
-            known.intake.reshape(plan)
+        elif known.declared != plan:
+            self._decode(known)
+            known.reshape(plan)
 
     def record(self, message: messages.Record) -> None:
         """Take a record; one whose SCHEMA did not come is a dead letter."""
@@ -92,7 +92,7 @@ class Load:
         intake = stream.intake
         intake.add(message)
         if intake.is_block_full:
-            self._decode(intake)
+            self._decode(stream)
 
     def activate_version(self, message: messages.ActivateVersion) -> None:
         """Take the tap's word that a full load is complete."""
@@ -153,7 +153,7 @@ class Load:
     def _commit(self, *, is_end: bool = False) -> None:
         held: list[str] = []
         for name, stream in self._streams.items():
-            self._decode(stream.intake)
+            self._decode(stream)
             if not stream.commit(self._barrier, is_end=is_end):
                 held.append(name)
         self._last_commit = self._clock()
@@ -163,10 +163,11 @@ class Load:
                 self._emit(value)
                 self._emitted = value
 
-    def _decode(self, intake: StreamIntake) -> None:
-        letters = intake.decode()
-        stream = intake.plan.stream
-        self._dead_letters.accept(stream, table_name(stream), letters, intake.seen)
+    def _decode(self, stream: StreamLoad) -> None:
+        letters = stream.decode()
+        seen = stream.intake.seen
+        folder = table_name(stream.name)
+        self._dead_letters.accept(stream.name, folder, letters, seen)
 
     def _refuse(
         self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"

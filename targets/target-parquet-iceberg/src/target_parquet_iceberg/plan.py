@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from dativo_core.errors import ConfigurationError
 
+from target_parquet_iceberg.conflicts import Policy
+from target_parquet_iceberg.layout import PARTITION_HINT, Layout, layout
+from target_parquet_iceberg.metadata import COLUMNS
 from target_parquet_iceberg.naming import check_columns, table_name
 from target_parquet_iceberg.schema import Column, columns
 
@@ -42,6 +45,8 @@ class Plan:
     keys: tuple[str, ...]
     method: Method | None
     partition_by: tuple[str, ...] = ()
+    layout: Layout = Layout()  # noqa: RUF009 it is frozen
+    on_type_conflict: Policy = Policy.WIDEN
 
     def resolve(self, *, versioned: bool) -> Method:
         """Return the method, now that the records told whether they carry versions."""
@@ -67,9 +72,12 @@ def plan(message: Schema, settings: Json) -> Plan:
         raise ConfigurationError(msg, hint="Select at least one field in the tap.")
     check_columns(message.stream, names)
     keys = tuple(chosen.get("key_properties", message.key_properties))
+    added = COLUMNS if settings.get("add_record_metadata") else ()
+    laid_out = layout(message.stream, chosen, (*found, *added))
     partition_by = tuple(chosen.get("partition_by", ()))
     _check_known(message.stream, names, keys, "key_properties")
-    _check_known(message.stream, names, partition_by, "partition_by")
+    if settings.get("format") == "parquet":
+        _check_plain_parquet(message.stream, laid_out)
     method = chosen.get("load_method", settings.get("load_method"))
     return Plan(
         stream=message.stream,
@@ -78,6 +86,12 @@ def plan(message: Schema, settings: Json) -> Plan:
         keys=keys,
         method=Method(method) if method else None,
         partition_by=partition_by,
+        layout=laid_out,
+        on_type_conflict=Policy(
+            chosen.get("on_type_conflict")
+            or settings.get("on_type_conflict")
+            or Policy.WIDEN
+        ),
     )
 
 
@@ -88,6 +102,15 @@ def overrides(stream: str, settings: Json) -> dict[str, t.Any]:
         if fnmatch.fnmatchcase(stream, glob):
             merged |= values
     return merged
+
+
+def _check_plain_parquet(stream: str, wanted: Layout) -> None:
+    for partition in wanted.partitions or ():
+        if partition.transform != "identity":
+            what = f"Stream '{stream}': partition_by has {partition.transform}, "
+            what += "which plain Parquet cannot have."
+            hint = "Name columns only, or set format to iceberg. " + PARTITION_HINT
+            raise ConfigurationError(what, hint=hint)
 
 
 def _check_known(
