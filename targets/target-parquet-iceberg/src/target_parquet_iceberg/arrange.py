@@ -73,6 +73,8 @@ def arrange(
         partitions: For each partition field its value for every row.
         orderings: The sort keys, the most important one first.
     """
+    if not rows.num_rows:
+        return
     codes = _codes(partitions)
     counts = [rows.num_rows] if codes is None else _counts(codes)
     is_ordered = not orderings and len(counts) == 1

@@ -44,6 +44,7 @@ from target_parquet_iceberg.arrange import (
     windows,
 )
 from target_parquet_iceberg.evolution import conform
+from target_parquet_iceberg.layout import BLOOM_ENABLED
 from target_parquet_iceberg.transforms import physical, transformed
 
 if t.TYPE_CHECKING:
@@ -60,7 +61,6 @@ TARGET_BYTES = "write.target-file-size-bytes"
 TARGET_BYTES_DEFAULT = 256 * 2**20
 GROUP_BYTES = "write.parquet.row-group-size-bytes"
 GROUP_BYTES_DEFAULT = 256 * 2**20
-BLOOM_ENABLED = "write.parquet.bloom-filter-enabled.column."
 BLOOM_RATE = "write.parquet.bloom-filter-fpp.column."
 BLOOM_RATE_DEFAULT = 0.01
 LONGEST_FOLDER = 120

@@ -102,7 +102,8 @@ class IcebergWarehouse:
             for c in plan.columns
         ]
         schema, spec, order = creation(pa.schema(fields), plan.layout)
-        properties = {**TABLE_PROPERTIES, **dict(plan.layout.properties)}
+        layout = plan.layout
+        properties = {**TABLE_PROPERTIES, **dict((*layout.defaults, *layout.properties))}
         try:
             return self._catalog.create_table(
                 identifier,

@@ -27,6 +27,7 @@ PARTITION_HINT = (
 )
 SORT_HINT = "Accepted are a column, '-column' for descending, with ' nulls last'."
 PROPERTY_HINT = "These properties belong to the target: remove them from properties."
+BLOOM_ENABLED = "write.parquet.bloom-filter-enabled.column."
 _OWN_PROPERTIES = ("dativo.", "commit.retry.", "format-version")
 
 
@@ -59,10 +60,15 @@ class Layout:
     partitions: tuple[Partition, ...] | None = None
     sort: tuple[SortKey, ...] | None = None
     properties: tuple[tuple[str, str], ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
+    """Properties for tables that do not have them."""
 
 
 def layout(
-    stream: str, chosen: Mapping[str, t.Any], columns: Sequence[Column]
+    stream: str,
+    chosen: Mapping[str, t.Any],
+    columns: Sequence[Column],
+    keys: Iterable[str] = (),
 ) -> Layout:
     """Read the layout out of a stream's settings.
 
@@ -75,6 +81,7 @@ def layout(
         None if partitions is None else _partitions(stream, partitions, types),
         None if sort is None else _sort(stream, sort, types),
         _properties(stream, chosen.get("properties") or {}),
+        tuple((BLOOM_ENABLED + key, "true") for key in keys),
     )
 
 

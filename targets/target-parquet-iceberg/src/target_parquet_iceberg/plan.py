@@ -73,7 +73,7 @@ def plan(message: Schema, settings: Json) -> Plan:
     check_columns(message.stream, names)
     keys = tuple(chosen.get("key_properties", message.key_properties))
     added = COLUMNS if settings.get("add_record_metadata") else ()
-    laid_out = layout(message.stream, chosen, (*found, *added))
+    laid_out = layout(message.stream, chosen, (*found, *added), keys)
     partition_by = tuple(chosen.get("partition_by", ()))
     _check_known(message.stream, names, keys, "key_properties")
     if settings.get("format") == "parquet":

@@ -1,6 +1,7 @@
 """Give a table the partitions, sort order and properties that the settings ask for.
 
-What a setting does not mention stays as it is: another tool may have set it.
+What a setting does not mention stays as it is: another tool may have set it. Uses two
+internals of PyIceberg: its conversion of schemas, and `Transaction._apply`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,16 @@ from pyiceberg.partitioning import (
 from pyiceberg.schema import assign_fresh_schema_ids
 from pyiceberg.table.sorting import (
     UNSORTED_SORT_ORDER,
+    UNSORTED_SORT_ORDER_ID,
     NullOrder,
     SortDirection,
     SortField,
     SortOrder,
+)
+from pyiceberg.table.update import (
+    AddSortOrderUpdate,
+    AssertDefaultSortOrderId,
+    SetDefaultSortOrderUpdate,
 )
 from pyiceberg.transforms import IdentityTransform, parse_transform
 
@@ -86,7 +93,9 @@ def reconcile(stream: str, transaction: Transaction, layout: Layout) -> None:
         hint = "Check partition_by and sort_by against the table's columns."
         raise ConfigurationError(msg.rstrip("."), hint=hint) from error
     present = transaction.table_metadata.properties
-    changed = {k: v for k, v in layout.properties if present.get(k) != v}
+    wanted = dict(layout.properties)
+    wanted |= {k: v for k, v in layout.defaults if k not in present | wanted}
+    changed = {k: v for k, v in wanted.items() if present.get(k) != v}
     if changed:
         transaction.set_properties(changed)
 
@@ -137,10 +146,25 @@ def _evolve_order(transaction: Transaction, wanted: Sequence[SortKey]) -> None:
     fields = _sort_fields(metadata.schema(), wanted)
     if (order.fields if order else []) == fields:
         return
+    if not fields and metadata.sort_order_by_id(UNSORTED_SORT_ORDER_ID) is None:
+        _add_unsorted(transaction)
+        return
     with transaction.update_sort_order() as update:
         for key, field in zip(wanted, fields, strict=True):
             add = update.desc if key.is_descending else update.asc
             add(key.column, field.transform, field.null_order)
+
+
+def _add_unsorted(transaction: Transaction) -> None:
+    """Do what `UpdateSortOrder` cannot: it takes the highest id for the newest."""
+    present = transaction.table_metadata.default_sort_order_id
+    transaction._apply(  # noqa: SLF001
+        (
+            AddSortOrderUpdate(sort_order=UNSORTED_SORT_ORDER),
+            SetDefaultSortOrderUpdate(sort_order_id=UNSORTED_SORT_ORDER_ID),
+        ),
+        (AssertDefaultSortOrderId(default_sort_order_id=present),),
+    )
 
 
 def _sort_fields(schema: Schema, keys: Iterable[SortKey]) -> list[SortField]:
