@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,11 +61,17 @@ def write(table, rows):
 def load_two(lake, say, **stream):
     """Load some rows, unordered and with nulls, in two commits."""
     first = [say.record("s", id=i, name=n) for i, n in [(3, "a"), (1, None), (2, "c")]]
-    second = [say.record("s", id=i, name=n) for i, n in [(9, "b"), (None, "d"), (7, None)]]
+    second = [
+        say.record("s", id=i, name=n) for i, n in [(9, "b"), (None, "d"), (7, None)]
+    ]
     head = say.schema("s", **FIELDS)
     chosen = {"streams": {"s": stream}, "load_method": "append-only"}
     for records in (first, second):
-        known = [say.state(s={"n": len(files(lake.table("s")))})] if lake.data_files() else []
+        known = (
+            [say.state(s={"n": len(files(lake.table("s")))})]
+            if lake.data_files()
+            else []
+        )
         bookmark = say.state(s={"n": len(lake.data_files()) + 1})
         assert lake.load(*known, head, *records, bookmark, **chosen).code == 0
     return lake.table("s")
@@ -99,7 +105,12 @@ def test_a_new_sort_order_leaves_old_files(lake, say) -> None:
     load_two(lake, say, sort_by=["id"])
     table = load_two(lake, say, sort_by=[])
     assert table.sort_order().is_unsorted
-    assert sorted(str(file.sort_order_id) for file in files(table)) == ["1", "1", "None", "None"]
+    assert sorted(str(file.sort_order_id) for file in files(table)) == [
+        "1",
+        "1",
+        "None",
+        "None",
+    ]
     assert len(load_two(lake, say).sort_orders()) == 2
 
 
@@ -165,7 +176,9 @@ def test_files_are_sized_on_disk(lake) -> None:
     target = 200_000
     table = make(lake, rows, **{"write.target-file-size-bytes": str(target)})
     found = write(table, rows)
-    assert [local(f).stat().st_size for f in found] == [f.file_size_in_bytes for f in found]
+    assert [local(f).stat().st_size for f in found] == [
+        f.file_size_in_bytes for f in found
+    ]
     assert sum(f.record_count for f in found) == 200_000
     assert len(found) > 3
     assert all(0.5 * target < f.file_size_in_bytes <= target for f in found[:-1])
@@ -186,14 +199,18 @@ def test_row_groups_are_even_and_limited(lake) -> None:
 def test_index_bloom_filter_and_codec(lake, say) -> None:
     """Key columns have bloom filters, all columns page indexes, in zstd."""
     head = say.schema("s", ("id",), **FIELDS)
-    assert lake.load(head, say.record("s", id=1, name="a"), say.state(s={"n": 1})).code == 0
+    assert (
+        lake.load(head, say.record("s", id=1, name="a"), say.state(s={"n": 1})).code
+        == 0
+    )
     table = lake.table("s")
     group = pq.read_metadata(local(files(table)[0])).row_group(0)
     assert all(group.column(i).has_column_index for i in range(3))
     assert all(group.column(i).has_offset_index for i in range(3))
     assert group.column(0).compression == "ZSTD"
     assert table.properties["write.parquet.bloom-filter-enabled.column.id"] == "true"
-    query = f"SELECT column_id, bloom_filter_offset FROM parquet_metadata('{local(files(table)[0])}')"
+    file = local(files(table)[0])
+    query = f"SELECT column_id, bloom_filter_offset FROM parquet_metadata('{file}')"
     offsets = dict(lake.parquet(query))
     has_bloom = "bloom_filter_options" in data_files._KNOWN_OPTIONS
     assert (offsets[0] is not None) == has_bloom
@@ -228,7 +245,9 @@ def test_field_ids_are_in_the_files(lake) -> None:
     rows = pa.table(
         {
             "a b": pa.array([{"x.y": 1, "l": [{"z": "q"}]}, None]),
-            "m": pa.array([["p", None], []], pa.list_(pa.field("element", pa.string()))),
+            "m": pa.array(
+                [["p", None], []], pa.list_(pa.field("element", pa.string()))
+            ),
         }
     )
     table = make(lake, rows)
@@ -280,7 +299,9 @@ def test_runs_are_sorted_one_by_one(lake, monkeypatch) -> None:
     table = make(lake, rows)
     with table.update_sort_order() as update:
         update.asc("id", data_files.IdentityTransform())
-    monkeypatch.setattr(data_files, "runs", lambda whole: arrange.runs(whole, whole.nbytes // 3))
+    monkeypatch.setattr(
+        data_files, "runs", lambda whole: arrange.runs(whole, whole.nbytes // 3)
+    )
     found = [pq.read_table(local(f))["id"].to_pylist() for f in write(table, rows)]
     assert len(found) > 1
     assert all(ids == sorted(ids) for ids in found)
@@ -294,7 +315,9 @@ def test_large_parts_are_copied_piece_by_piece(lake, monkeypatch) -> None:
     with table.update_sort_order() as update:
         update.asc("id", data_files.IdentityTransform())
     monkeypatch.setattr(data_files, "WINDOW_BYTES", rows.nbytes // 4)
-    monkeypatch.setattr(data_files, "windows", lambda p: arrange.windows(p, rows.nbytes // 4))
+    monkeypatch.setattr(
+        data_files, "windows", lambda p: arrange.windows(p, rows.nbytes // 4)
+    )
     (file,) = write(table, rows)
     assert pq.read_metadata(local(file)).num_row_groups >= 4
     assert pq.read_table(local(file))["id"].to_pylist() == list(range(1_000))
@@ -308,10 +331,14 @@ def test_properties_are_reconciled(lake, say) -> None:
     assert chosen == {"a.b": "2", "flag": "true"}
 
 
-@pytest.mark.parametrize("name", ["dativo.state", "commit.retry.num-retries", "format-version"])
+@pytest.mark.parametrize(
+    "name", ["dativo.state", "commit.retry.num-retries", "format-version"]
+)
 def test_own_properties_are_refused(lake, say, name) -> None:
     """A property that the target needs for itself stops the run with 78."""
-    outcome = lake.load(say.schema("s", id="integer"), streams={"s": {"properties": {name: "1"}}})
+    outcome = lake.load(
+        say.schema("s", id="integer"), streams={"s": {"properties": {name: "1"}}}
+    )
     assert outcome.code == 78
     assert name in outcome.errors[-1]
 
@@ -320,19 +347,38 @@ def test_descriptions_are_reconciled(lake, say) -> None:
     """Descriptions of the schema become column docs, and follow its changes."""
     for doc in ("First.", "Second."):
         fields = {"id": {"type": "integer", "description": doc}, "b": "string"}
-        assert lake.load(say.schema("s", **fields), say.record("s", id=1, b="x"), say.state(s={"d": doc})).code == 0
+        assert (
+            lake.load(
+                say.schema("s", **fields),
+                say.record("s", id=1, b="x"),
+                say.state(s={"d": doc}),
+            ).code
+            == 0
+        )
         assert lake.table("s").schema().find_field("id").doc == doc
     added = {**fields, "c": {"type": "string", "description": "New."}}
     bare = {"id": "integer", "b": "string", "c": "string"}
     for columns in (added, bare):
-        lake.load(say.schema("s", **columns), say.record("s", id=2, c="x"), say.state(s={"n": len(str(columns))}))
+        lake.load(
+            say.schema("s", **columns),
+            say.record("s", id=2, c="x"),
+            say.state(s={"n": len(str(columns))}),
+        )
         found = lake.table("s").schema()
-        assert (found.find_field("c").doc, found.find_field("id").doc) == ("New.", "Second.")
+        assert (found.find_field("c").doc, found.find_field("id").doc) == (
+            "New.",
+            "Second.",
+        )
 
 
 def test_metadata_columns_are_documented(lake, say) -> None:
     """The SDK's columns explain themselves."""
-    lake.load(say.schema("s", id="integer"), say.record("s", id=1), say.state(s={"n": 1}), add_record_metadata=True)
+    lake.load(
+        say.schema("s", id="integer"),
+        say.record("s", id=1),
+        say.state(s={"n": 1}),
+        add_record_metadata=True,
+    )
     assert lake.table("s").schema().find_field("_sdc_deleted_at").doc
 
 
@@ -344,7 +390,10 @@ def test_metadata_columns_are_documented(lake, say) -> None:
         ([" truncate( 8 ,name ) "], [Partition("name", "truncate[8]")]),
         (["day(at)"], [Partition("day(at)")]),
         (["hour(at)", "name"], [Partition("at", "hour"), Partition("name")]),
-        (["bucket(4, id)", "truncate(10, id)"], [Partition("id", "bucket[4]"), Partition("id", "truncate[10]")]),
+        (
+            ["bucket(4, id)", "truncate(10, id)"],
+            [Partition("id", "bucket[4]"), Partition("id", "truncate[10]")],
+        ),
         ([], []),
     ],
 )
@@ -399,7 +448,5 @@ def test_sort_texts_refused(texts) -> None:
 @given(st.text(max_size=30), st.sampled_from(["partition_by", "sort_by"]))
 def test_any_text_is_read_or_refused(text, setting) -> None:
     """No text makes the reader fail in another way."""
-    try:
+    with contextlib.suppress(ConfigurationError):
         layout("s", {setting: [text]}, COLUMNS)
-    except ConfigurationError as error:
-        assert json.dumps(str(error))

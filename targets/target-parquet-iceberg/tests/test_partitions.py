@@ -38,10 +38,10 @@ from target_parquet_iceberg.table import Commit
 from target_parquet_iceberg.transforms import physical, transformed
 
 MOMENTS = [
-    dt.datetime(2017, 11, 16, 22, 31, 8),
-    dt.datetime(1969, 12, 31, 23, 59, 59, 999_999),
-    dt.datetime(1, 1, 1),
-    dt.datetime(9999, 12, 31, 23),
+    dt.datetime(2017, 11, 16, 22, 31, 8, tzinfo=dt.timezone.utc),
+    dt.datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=dt.timezone.utc),
+    dt.datetime(1, 1, 1, tzinfo=dt.timezone.utc),
+    dt.datetime(9999, 12, 31, 23, tzinfo=dt.timezone.utc),
     None,
 ]
 VALUES = {
@@ -50,8 +50,12 @@ VALUES = {
     LongType(): pa.array([34, -1, 2**62, -(2**62), None], pa.int64()),
     StringType(): pa.array(["iceberg", "", "žluťoučký", "😀😀😀", None]),
     BinaryType(): pa.array([b"abc", b"", b"\xff\x00" * 5, None]),
-    DecimalType(9, 2): pa.array([Decimal("14.20"), Decimal("-10.65"), None], pa.decimal128(9, 2)),
-    DecimalType(38, 2): pa.array([Decimal("-123456789012345678901234567890.12"), None], pa.decimal128(38, 2)),
+    DecimalType(9, 2): pa.array(
+        [Decimal("14.20"), Decimal("-10.65"), None], pa.decimal128(9, 2)
+    ),
+    DecimalType(38, 2): pa.array(
+        [Decimal("-123456789012345678901234567890.12"), None], pa.decimal128(38, 2)
+    ),
     DateType(): pa.array([m and m.date() for m in MOMENTS]),
     TimeType(): pa.array([dt.time(22, 31, 8), dt.time(0), None], pa.time64("us")),
     TimestampType(): pa.array(MOMENTS, pa.timestamp("us")),
@@ -68,7 +72,14 @@ TRANSFORMS = [
     HourTransform(),
 ]
 PAIRS = [(t, k) for t in TRANSFORMS for k in VALUES if t.can_transform(k)]
-ROWS = pa.schema([("id", pa.int64()), ("region", pa.string()), ("at", pa.timestamp("us", "UTC")), ("v", pa.int64())])
+ROWS = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("region", pa.string()),
+        ("at", pa.timestamp("us", "UTC")),
+        ("v", pa.int64()),
+    ]
+)
 FIELDS = {
     "id": {"type": "integer"},
     "region": {"type": ["string", "null"]},
@@ -96,7 +107,10 @@ def test_whole_columns_as_single_values(transform, kind) -> None:
 
 
 @settings(max_examples=100, derandomize=True, deadline=None)
-@given(st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1))), st.integers(1, 999))
+@given(
+    st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1))),
+    st.integers(1, 999),
+)
 def test_buckets_of_any_long(values, count) -> None:
     """The vectorised hash is Murmur3, for every long."""
     one_by_one = BucketTransform(count).transform(LongType())
@@ -105,7 +119,18 @@ def test_buckets_of_any_long(values, count) -> None:
 
 
 @settings(max_examples=100, derandomize=True, deadline=None)
-@given(st.lists(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**12), max_value=10**12)), st.integers(1, 10**6))
+@given(
+    st.lists(
+        st.decimals(
+            allow_nan=False,
+            allow_infinity=False,
+            places=3,
+            min_value=-(10**12),
+            max_value=10**12,
+        )
+    ),
+    st.integers(1, 10**6),
+)
 def test_decimals_of_any_size(values, number) -> None:
     """Buckets and truncation of decimals, negative ones and powers of 256 too."""
     kind, column = DecimalType(30, 3), pa.array(values, pa.decimal128(30, 3))
@@ -131,25 +156,35 @@ class Bench:
         chosen = plan(message, {"streams": {"s": stream}})
         table = IcebergWarehouse(self.catalog, "lake", "r", no_pause).table(chosen)
         for rows in batches:
-            table.commit(Commit(pa.Table.from_pylist(rows, schema=ROWS), method, keys, None))
+            table.commit(
+                Commit(pa.Table.from_pylist(rows, schema=ROWS), method, keys, None)
+            )
         return self.lake.table("s")
 
     def content(self):
         """Return the rows by id, as both engines agree."""
         ours = self.lake.table("s").scan().to_arrow().sort_by("id").to_pylist()
-        theirs = self.lake.query('SELECT id, region, epoch_us("at"), v FROM lake.s ORDER BY id')
+        theirs = self.lake.query(
+            'SELECT id, region, epoch_us("at"), v FROM lake.s ORDER BY id'
+        )
         assert [(r["id"], r["region"], micros(r["at"]), r["v"]) for r in ours] == theirs
         return {row["id"]: row for row in ours}
 
 
 def micros(moment):
     """Return a moment as microseconds since 1970."""
-    return moment and (moment - dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)) // dt.timedelta(microseconds=1)
+    return moment and (
+        moment - dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+    ) // dt.timedelta(microseconds=1)
 
 
 def row(number, region, day, value=0):
     """Return a row; day 0 is 1970-01-01, and None is null."""
-    at = None if day is None else dt.datetime(1970, 1, 1, 5, tzinfo=dt.timezone.utc) + dt.timedelta(days=day)
+    at = (
+        None
+        if day is None
+        else dt.datetime(1970, 1, 1, 5, tzinfo=dt.timezone.utc) + dt.timedelta(days=day)
+    )
     return {"id": number, "region": region, "at": at, "v": value}
 
 
@@ -176,7 +211,9 @@ def test_partitions_hold_what_they_say(bench, partition_by) -> None:
         found = pa.Table.from_pylist([rows[i] for i in _ids_of(task)], schema=ROWS)
         for place, field in enumerate(spec.fields):
             name = schema.find_column_name(field.source_id)
-            values = physical(transformed(found[name].combine_chunks(), str(field.transform)))
+            values = physical(
+                transformed(found[name].combine_chunks(), str(field.transform))
+            )
             assert set(values.to_pylist()) == {task.file.partition[place]}
     assert bench.content() == {r["id"]: r for r in rows}
 
@@ -212,10 +249,13 @@ def test_a_row_moves_to_another_partition(bench, rewrites, monkeypatch) -> None:
 
 
 def test_upserts_across_specs(bench) -> None:
-    """Old files keep their spec; their rows are found, deleted and moved all the same."""
+    """Old files keep their spec; their rows are found, deleted and moved still."""
     expected = {}
     for number, partition_by in enumerate([*SPECS, *reversed(SPECS)]):
-        rows = [row(i, "abc"[(i + number) % 3], number, number) for i in range(number % 3, 9, 2)]
+        rows = [
+            row(i, "abc"[(i + number) % 3], number, number)
+            for i in range(number % 3, 9, 2)
+        ]
         expected |= {r["id"]: r for r in rows}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(CostRule, "rewrites", lambda *_: False)
@@ -230,23 +270,45 @@ def test_upserts_across_specs(bench) -> None:
 
 def test_spec_evolution_survives_sql(lake, say) -> None:
     """A changed partition_by applies to new files, and a time transform can change."""
-    fields = {"id": "integer", "at": {"type": ["string", "null"], "format": "date-time"}}
+    fields = {
+        "id": "integer",
+        "at": {"type": ["string", "null"], "format": "date-time"},
+    }
     for number, texts in enumerate([None, ["day(at)"], ["month(at)"], []]):
         chosen = {} if texts is None else {"streams": {"s": {"partition_by": texts}}}
         moment = f"2024-0{number + 1}-02T03:04:05Z"
-        outcome = lake.load(say.schema("s", ("id",), **fields), say.record("s", id=number, at=moment), say.state(s={"n": number}), **chosen)
+        outcome = lake.load(
+            say.schema("s", ("id",), **fields),
+            say.record("s", id=number, at=moment),
+            say.state(s={"n": number}),
+            **chosen,
+        )
         assert outcome.code == 0
     table = lake.table("s")
     specs = sorted(task.file.spec_id for task in table.scan().plan_files())
     assert specs == [0, 0, 1, 2]
-    assert lake.query('SELECT id, month("at") FROM lake.s ORDER BY id') == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert lake.query('SELECT id, month("at") FROM lake.s ORDER BY id') == [
+        (0, 1),
+        (1, 2),
+        (2, 3),
+        (3, 4),
+    ]
 
 
 def test_partition_name_that_a_column_has(lake, say) -> None:
     """A column named like the partition field does not stop the run."""
-    head = say.schema("s", at={"type": "string", "format": "date-time"}, at_day="integer")
+    head = say.schema(
+        "s", at={"type": "string", "format": "date-time"}, at_day="integer"
+    )
     for number in (1, 2):
-        outcome = lake.load(head, say.record("s", at="2024-01-02T00:00:00Z", at_day=number), say.state(s={"n": number}), load_method="overwrite", completion="eof", streams={"s": {"partition_by": ["day(at)"]}})
+        outcome = lake.load(
+            head,
+            say.record("s", at="2024-01-02T00:00:00Z", at_day=number),
+            say.state(s={"n": number}),
+            load_method="overwrite",
+            completion="eof",
+            streams={"s": {"partition_by": ["day(at)"]}},
+        )
         assert outcome.code == 0, outcome
     assert lake.table("s").spec().fields[0].name == "at_day_part"
     assert lake.query("SELECT at_day FROM lake.s") == [(2,)]
@@ -254,7 +316,13 @@ def test_partition_name_that_a_column_has(lake, say) -> None:
 
 def test_partition_by_a_metadata_column(lake, say) -> None:
     """A column that the target adds itself can be a partition source."""
-    outcome = lake.load(say.schema("s", id="integer"), say.record("s", id=1), say.state(s={"n": 1}), add_record_metadata=True, streams={"s": {"partition_by": ["day(_sdc_received_at)"]}})
+    outcome = lake.load(
+        say.schema("s", id="integer"),
+        say.record("s", id=1),
+        say.state(s={"n": 1}),
+        add_record_metadata=True,
+        streams={"s": {"partition_by": ["day(_sdc_received_at)"]}},
+    )
     assert outcome.code == 0, outcome
     (task,) = lake.table("s").scan().plan_files()
     assert task.file.partition[0] is not None
@@ -262,17 +330,31 @@ def test_partition_by_a_metadata_column(lake, say) -> None:
 
 def test_a_column_that_cannot_be_laid_out(lake, say) -> None:
     """A transform that the table's own type does not allow ends in 78."""
-    lake.load(say.schema("s", at="string"), say.record("s", at="x"), say.state(s={"n": 1}))
+    lake.load(
+        say.schema("s", at="string"), say.record("s", at="x"), say.state(s={"n": 1})
+    )
     head = say.schema("s", at={"type": "string", "format": "date-time"})
     record = say.record("s", at="2024-01-02T00:00:00Z")
-    outcome = lake.load(say.state(s={"n": 1}), head, record, say.state(s={"n": 2}), on_type_conflict="dead_letter", dead_letter={"max_ratio": 1}, streams={"s": {"partition_by": ["day(at)"]}})
+    outcome = lake.load(
+        say.state(s={"n": 1}),
+        head,
+        record,
+        say.state(s={"n": 2}),
+        on_type_conflict="dead_letter",
+        dead_letter={"max_ratio": 1},
+        streams={"s": {"partition_by": ["day(at)"]}},
+    )
     assert outcome.code == 78
     assert "partition_by" in outcome.errors[-1] or "laid out" in outcome.errors[-1]
 
 
 def test_plain_parquet_takes_columns_only(lake, say) -> None:
     """Format parquet has folders for columns, and refuses transforms with 78."""
-    outcome = lake.load(say.schema("s", id="integer"), format="parquet", streams={"s": {"partition_by": ["bucket(2, id)"]}})
+    outcome = lake.load(
+        say.schema("s", id="integer"),
+        format="parquet",
+        streams={"s": {"partition_by": ["bucket(2, id)"]}},
+    )
     assert outcome.code == 78
     assert "plain Parquet" in outcome.errors[-1]
 

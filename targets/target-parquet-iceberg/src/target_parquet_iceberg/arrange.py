@@ -50,7 +50,7 @@ class Part:
         """Return some rows, in order."""
         if self.order is None:
             return self.rows.slice(start, count)
-        return self.rows.take(self.order.slice(start, count))
+        return _take(self.rows, self.order.slice(start, count))
 
 
 def runs(rows: pa.Table, run_bytes: int = RUN_BYTES) -> Iterator[pa.Table]:
@@ -108,12 +108,18 @@ def windows(
 
 def _copied(parts: Sequence[Part]) -> list[Part]:
     order = pa.concat_arrays([part.order for part in parts])
-    rows = parts[0].rows.take(order)
+    rows = _take(parts[0].rows, order)
     ends = itertools.accumulate(part.num_rows for part in parts)
     return [
         Part(rows.slice(end - part.num_rows, part.num_rows), part.values)
         for part, end in zip(parts, ends, strict=True)
     ]
+
+
+def _take(rows: pa.Table, order: pa.Array) -> pa.Table:
+    # One column after the other: Arrow joins the chunks of each before it picks.
+    columns = [column.take(order) for column in rows.itercolumns()]
+    return pa.Table.from_arrays(columns, schema=rows.schema)
 
 
 def _codes(columns: Sequence[pa.ChunkedArray]) -> pa.Array | None:

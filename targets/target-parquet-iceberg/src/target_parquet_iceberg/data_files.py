@@ -15,7 +15,7 @@ import itertools
 import typing as t
 import uuid
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,11 +104,15 @@ class DataFileWriter:
 
     def write(self, rows: pa.Table) -> Iterator[DataFile]:
         """Write rows that have the table's columns, and yield their files."""
-        executor = ExecutorFactory.get_or_create()
         for run in self._runs(rows):
-            for window in windows(self._arrange(run)):
-                for files in executor.map(self._write_part, window):
-                    yield from files
+            # A loop variable would keep a window while the next one is copied.
+            for files in map(self._write_window, windows(self._arrange(run))):
+                yield from files
+
+    def _write_window(self, parts: list[Part]) -> list[DataFile]:
+        executor = ExecutorFactory.get_or_create()
+        files = executor.map(self._write_part, parts)
+        return list(itertools.chain.from_iterable(files))
 
     def _runs(self, rows: pa.Table) -> Iterable[pa.Table]:
         is_copied = self.metadata.spec().fields or self._sort_fields
@@ -185,15 +189,15 @@ class DataFileWriter:
             with pq.ParquetWriter(
                 sink, self._file_schema, metadata_collector=footers, **options
             ) as writer:
-                for count, group in enumerate(groups, 1):
-                    writer.write_table(
-                        self._as_stored(group), row_group_size=group_rows
-                    )
-                    del group  # or two of them are in memory while the next is made
+                written = map(partial(self._write_group, writer), groups)
+                for count, _ in enumerate(written, 1):
                     if self._sizes.is_full(sink.tell(), count):
                         break
             size = sink.tell()
         return size, footers[0]
+
+    def _write_group(self, writer: pq.ParquetWriter, group: pa.Table) -> None:
+        writer.write_table(self._as_stored(group), row_group_size=group.num_rows)
 
     def _new_path(self, partition: Record) -> str:
         spec, schema = self.metadata.spec(), self.metadata.schema()

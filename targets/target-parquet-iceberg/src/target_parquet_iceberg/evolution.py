@@ -76,17 +76,24 @@ def conflict(stream: str, name: str, old: t.Any, new: t.Any) -> ConfigurationErr
     return ConfigurationError(what, hint=hint)
 
 
-def documented(table: pa.Schema, rows: pa.Schema) -> pa.Schema:
-    """Return the table's schema with the descriptions that came with the rows."""
+def changes(table: pa.Schema, merged: pa.Schema, rows: pa.Schema) -> pa.Schema:
+    """Return the columns that are new, wider or described anew.
+
+    Args:
+        table: The columns as they are.
+        merged: What `merge` made of them and the rows.
+        rows: The rows' own columns, which may bring descriptions.
+    """
+    old = {field.name: field for field in table}
     docs = {field.name: doc_of(field) for field in rows}
-    return pa.schema(
-        [
-            field.with_metadata({DOC: docs[field.name]})
-            if docs.get(field.name)
-            else field
-            for field in table
-        ]
-    )
+    changed: list[pa.Field] = []
+    for field in merged:
+        kept, doc = old.get(field.name), docs.get(field.name)
+        if doc and (kept is None or doc != doc_of(kept)):
+            changed.append(field.with_metadata({DOC: doc}))
+        elif kept is None or field.type != kept.type:
+            changed.append(field)
+    return pa.schema(changed)
 
 
 def doc_of(field: pa.Field) -> bytes:

@@ -27,7 +27,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.table.refs import MAIN_BRANCH
 from requests import RequestException
 
-from target_parquet_iceberg.evolution import doc_of, documented, merge
+from target_parquet_iceberg.evolution import changes, merge
 from target_parquet_iceberg.layout import Layout
 from target_parquet_iceberg.merge import last_by_key
 from target_parquet_iceberg.plan import Method
@@ -103,7 +103,10 @@ class IcebergWarehouse:
         ]
         schema, spec, order = creation(pa.schema(fields), plan.layout)
         layout = plan.layout
-        properties = {**TABLE_PROPERTIES, **dict((*layout.defaults, *layout.properties))}
+        properties = {
+            **TABLE_PROPERTIES,
+            **dict((*layout.defaults, *layout.properties)),
+        }
         try:
             return self._catalog.create_table(
                 identifier,
@@ -289,11 +292,11 @@ class IcebergTable:
         self, transaction: Transaction, writer: SnapshotWriter, rows: pa.Schema
     ) -> None:
         present = writer.arrow_schema()
-        merged = documented(merge(self._stream, present, rows), rows)
-        if merged == present and [*map(doc_of, merged)] == [*map(doc_of, present)]:
+        changed = changes(present, merge(self._stream, present, rows), rows)
+        if not changed.names:
             return
         with transaction.update_schema() as update:
-            update.union_by_name(merged)
+            update.union_by_name(changed)  # its time grows with columns x all columns
         logger.info("Table %s: schema changed", self._name)
 
     def _check_fence(self) -> None:

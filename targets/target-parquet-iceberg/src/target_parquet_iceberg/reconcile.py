@@ -158,12 +158,12 @@ def _evolve_order(transaction: Transaction, wanted: Sequence[SortKey]) -> None:
 def _add_unsorted(transaction: Transaction) -> None:
     """Do what `UpdateSortOrder` cannot: it takes the highest id for the newest."""
     present = transaction.table_metadata.default_sort_order_id
+    new_id: dict[str, t.Any] = {"sort-order-id": UNSORTED_SORT_ORDER_ID}
+    old_id: dict[str, t.Any] = {"default-sort-order-id": present}
+    unsorted: dict[str, t.Any] = {"sort-order": UNSORTED_SORT_ORDER}
     transaction._apply(  # noqa: SLF001
-        (
-            AddSortOrderUpdate(sort_order=UNSORTED_SORT_ORDER),
-            SetDefaultSortOrderUpdate(sort_order_id=UNSORTED_SORT_ORDER_ID),
-        ),
-        (AssertDefaultSortOrderId(default_sort_order_id=present),),
+        (AddSortOrderUpdate(**unsorted), SetDefaultSortOrderUpdate(**new_id)),
+        (AssertDefaultSortOrderId(**old_id),),
     )
 
 
