@@ -56,7 +56,12 @@ class Decoder:
     def __init__(self, columns: Sequence[Column], keys: Sequence[str]) -> None:
         self.columns = tuple(columns)
         self.keys = tuple(keys)
-        self.schema = pa.schema([(c.name, c.type) for c in self.columns])
+        self.schema = pa.schema(
+            [
+                pa.field(c.name, c.type, metadata={"doc": c.doc} if c.doc else None)
+                for c in self.columns
+            ]
+        )
         self._parse = _row_parser(self.columns)
 
     def decode(self, records: Sequence[bytes]) -> Block:
@@ -124,11 +129,11 @@ class Decoder:
         try:
             parts = _parts(raw)
             for column in self.columns:
-                name = column.name
+                name = column.field
                 part = parts.get(name, _NULL)
                 value = part if column.kind == "json" else exact_json.decode(part)
                 try:
-                    row[name] = _fit(value, column)
+                    row[column.name] = _fit(value, column)
                 except Unfit as unfit:
                     return _reject(index, column, unfit, value)
         except exact_json.UNDECODABLE as error:
@@ -189,7 +194,7 @@ def _fit_all(
 def _reject(index: int, column: Column, unfit: Unfit, value: t.Any) -> Reject:
     for step in unfit.path:
         value = value[int(step) if isinstance(value, list) else step]
-    path = ".".join((column.name, *unfit.path))
+    path = ".".join((column.field, *unfit.path))
     return Reject(index, "cast", path, unfit.expected, type(value).__name__)
 
 
@@ -298,7 +303,7 @@ def _row_parser(columns: Sequence[Column]) -> Callable[[bytes], t.Any]:
         (f"f{number}", _nullable(_WIRES[wire(column)].parsed), None)
         for number, column in enumerate(columns)
     ]
-    names = {f"f{number}": column.name for number, column in enumerate(columns)}
+    names = {f"f{number}": column.field for number, column in enumerate(columns)}
     try:
         row = msgspec.defstruct("Row", fields, rename=names, gc=False)
     except ValueError:  # msgspec takes no quotes, backslashes or controls in names

@@ -11,6 +11,7 @@ from dativo_core.errors import ConfigurationError
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
+DOC = b"doc"
 _INTEGERS = (pa.int32(), pa.int64())
 _REALS = (pa.float32(), pa.float64())
 
@@ -57,14 +58,47 @@ def merge(stream: str, table: pa.Schema, rows: pa.Schema) -> pa.Schema:
         kept = fields.get(field.name)
         kind = field.type if kept is None else widest(kept.type, field.type)
         if kind is None:
-            msg = (
-                f"Stream '{stream}': column '{field.name}' is {kept and kept.type} in "
-                f"the table and {field.type} in the tap's schema."
-            )
-            hint = "Load into a new table, or cast the column with stream_maps."
-            raise ConfigurationError(msg, hint=hint)
+            raise conflict(stream, field.name, kept and kept.type, field.type)
         fields[field.name] = field if kept is None else kept.with_type(kind)
     return pa.schema(list(fields.values()))
+
+
+def conflict(stream: str, name: str, old: t.Any, new: t.Any) -> ConfigurationError:
+    """Say that a column has one type in the table and another in the tap's schema."""
+    what = (
+        f"Stream '{stream}': column '{name}' is {old} in the table and {new} in the "
+        "tap's schema."
+    )
+    hint = (
+        "Set on_type_conflict to new_column, json or dead_letter, load into a new "
+        "table, or cast the column with stream_maps."
+    )
+    return ConfigurationError(what, hint=hint)
+
+
+def changes(table: pa.Schema, merged: pa.Schema, rows: pa.Schema) -> pa.Schema:
+    """Return the columns that are new, wider or described anew.
+
+    Args:
+        table: The columns as they are.
+        merged: What `merge` made of them and the rows.
+        rows: The rows' own columns, which may bring descriptions.
+    """
+    old = {field.name: field for field in table}
+    docs = {field.name: doc_of(field) for field in rows}
+    changed: list[pa.Field] = []
+    for field in merged:
+        kept, doc = old.get(field.name), docs.get(field.name)
+        if doc and (kept is None or doc != doc_of(kept)):
+            changed.append(field.with_metadata({DOC: doc}))
+        elif kept is None or field.type != kept.type:
+            changed.append(field)
+    return pa.schema(changed)
+
+
+def doc_of(field: pa.Field) -> bytes:
+    """Return the description of a column; empty if it has none."""
+    return bytes((field.metadata or {}).get(DOC, b""))
 
 
 def plain(schema: pa.Schema) -> pa.Schema:

@@ -16,6 +16,7 @@ from dativo_core.errors import (
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import pyarrow as pa
     from dativo_core.dead_letters import Folder
 
     from target_parquet_iceberg.plan import Plan
@@ -101,6 +102,11 @@ class ExplainedTable:
         self._inner = inner
         self._warehouse = warehouse
         self.can_stage = inner.can_stage
+
+    def columns(self) -> pa.Schema | None:
+        """Return the table's columns."""
+        with explained(self._warehouse):
+            return self._inner.columns()
 
     def knows(self, version: int) -> bool:
         """Tell whether a part of a full load is durable already."""

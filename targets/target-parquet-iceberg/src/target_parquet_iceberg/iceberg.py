@@ -27,6 +27,8 @@ from pyiceberg.exceptions import (
 from requests import RequestException
 from sqlalchemy.exc import DBAPIError
 
+from target_parquet_iceberg.reconcile import creation
+from target_parquet_iceberg.snapshots import SnapshotWriter
 from target_parquet_iceberg.staging import Fence, Staging, fence_of, knows
 
 if t.TYPE_CHECKING:
@@ -35,8 +37,8 @@ if t.TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as PyIcebergTable
 
+    from target_parquet_iceberg.layout import Layout
     from target_parquet_iceberg.plan import Plan
-    from target_parquet_iceberg.snapshots import SnapshotWriter
     from target_parquet_iceberg.table import Commit
     from target_parquet_iceberg.upkeep import Upkeep
 
@@ -86,7 +88,9 @@ class IcebergWarehouse:
             table = self._catalog.load_table(identifier)
         except NoSuchTableError:
             table = self._create(identifier, plan)
-        opened = IcebergTable(plan.stream, table, self._run_id, self._pause)
+        opened = IcebergTable(
+            plan.stream, table, self._run_id, self._pause, plan.layout
+        )
         self._opened.append(opened)
         return opened
 
@@ -102,9 +106,19 @@ class IcebergWarehouse:
             pa.field(c.name, c.type, metadata={"doc": c.doc} if c.doc else None)
             for c in plan.columns
         ]
+        schema, spec, order = creation(pa.schema(fields), plan.layout)
+        layout = plan.layout
+        properties = {
+            **TABLE_PROPERTIES,
+            **dict(layout.properties),
+        }
         try:
             return self._catalog.create_table(
-                identifier, pa.schema(fields), properties=TABLE_PROPERTIES
+                identifier,
+                schema,
+                partition_spec=spec,
+                sort_order=order,
+                properties=properties,
             )
         except TableAlreadyExistsError:  # another run was faster
             return self._catalog.load_table(identifier)
@@ -119,13 +133,14 @@ class IcebergTable:
         table: PyIcebergTable,
         run_id: str,
         pause: Callable[[int], None],
+        layout: Layout,
     ) -> None:
         self._stream = stream
         self._table = table
         self._run_id = run_id
         self._pause = pause
         self._fence = fence_of(table)
-        self._staging = Staging(stream, table)
+        self._staging = Staging(stream, table, layout)
 
     can_stage = True
 
@@ -133,6 +148,10 @@ class IcebergTable:
     def present(self) -> PyIcebergTable:
         """The table as this run has left it."""
         return self._table
+
+    def columns(self) -> pa.Schema:
+        """Return the table's columns as they are now."""
+        return SnapshotWriter(self._table.transaction()).arrow_schema()
 
     def knows(self, version: int) -> bool:
         """Tell whether a full load has begun, or is what readers see now."""

@@ -79,9 +79,9 @@ class Load:
             check_unique(self._tables, message.stream, plan.table)
             self._tables[message.stream] = plan.table
             self._streams[message.stream] = self._open(plan)
-        elif known.intake.plan != plan:
-            self._decode(known.intake)
-            known.intake.reshape(plan)
+        elif known.declared != plan:
+            self._decode(known)
+            known.reshape(plan)
 
     def record(self, message: messages.Record) -> None:
         """Take a record; one whose SCHEMA did not come is a dead letter."""
@@ -92,7 +92,7 @@ class Load:
         intake = stream.intake
         intake.add(message)
         if intake.is_block_full:
-            self._decode(intake)
+            self._decode(stream)
 
     def activate_version(self, message: messages.ActivateVersion) -> None:
         """Take the tap's word that a full load is complete."""
@@ -156,7 +156,7 @@ class Load:
         # All before the first commit: too many dead letters stop the run between two
         # barriers, not between two tables.
         for stream in self._streams.values():
-            self._decode(stream.intake)
+            self._decode(stream)
         held = [
             name
             for name, stream in self._streams.items()
@@ -169,10 +169,10 @@ class Load:
                 self._emit(value)
                 self._emitted = value
 
-    def _decode(self, intake: StreamIntake) -> None:
-        letters = intake.decode()
-        plan = intake.plan
-        self._dead_letters.accept(plan.stream, plan.table, letters, intake.seen)
+    def _decode(self, stream: StreamLoad) -> None:
+        letters = stream.decode()
+        plan, seen = stream.intake.plan, stream.intake.seen
+        self._dead_letters.accept(plan.stream, plan.table, letters, seen)
 
     def _refuse(
         self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"

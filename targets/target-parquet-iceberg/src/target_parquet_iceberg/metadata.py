@@ -54,7 +54,8 @@ class Metadata:
         for column in COLUMNS:
             if column.name not in rows.column_names:
                 array = pa.array(values[column.name], column.type)
-                rows = rows.append_column(column.name, array)
+                field = pa.field(column.name, column.type, metadata={"doc": column.doc})
+                rows = rows.append_column(field, array)
         return rows
 
 

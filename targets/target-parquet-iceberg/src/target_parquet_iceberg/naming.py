@@ -48,14 +48,38 @@ def check_unique(tables: Mapping[str, str], stream: str, table: str) -> None:
             raise ConfigurationError(msg, hint=hint)
 
 
+# Iceberg's metadata columns, and what rows carry inside the target.
+RESERVED = frozenset(
+    {
+        "_change_ordinal",
+        "_change_type",
+        "_commit_snapshot_id",
+        "_deleted",
+        "_file",
+        "_last_updated_sequence_number",
+        "_partition",
+        "_pos",
+        "_row_id",
+        "_spec_id",
+        "__dativo_position",
+        "__row",
+    }
+)
+
+
 def check_columns(stream: str, names: Iterable[str]) -> None:
-    """Refuse columns that differ only by case: most engines cannot tell them apart.
+    """Refuse reserved names, and columns that differ only by case.
+
+    Most engines cannot tell such columns apart.
 
     Raises:
-        ConfigurationError: naming both columns.
+        ConfigurationError: naming the column, or both.
     """
     seen: dict[str, str] = {}
     for name in names:
+        if name.casefold() in RESERVED:
+            msg = f"Stream '{stream}': the name '{name}' is reserved."
+            raise ConfigurationError(msg, hint="Rename it with stream_maps.")
         other = seen.setdefault(name.casefold(), name)
         if other != name:
             msg = f"Stream '{stream}': columns '{other}' and '{name}' differ by case."

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 from dativo_core.errors import ConfigurationError
 
+from target_parquet_iceberg.conflicts import Policy
+from target_parquet_iceberg.layout import Layout, layout
+from target_parquet_iceberg.metadata import COLUMNS
 from target_parquet_iceberg.naming import check_columns, table_name
 from target_parquet_iceberg.schema import Column, columns
 
@@ -43,6 +46,8 @@ class Plan:
     keys: tuple[str, ...]
     method: Method | None
     partition_by: tuple[str, ...] = ()
+    layout: Layout = Layout()  # noqa: RUF009 it is frozen
+    on_type_conflict: Policy = Policy.WIDEN
 
     def resolve(self, *, versioned: bool) -> Method:
         """Return the method, now that the records told whether they carry versions."""
@@ -68,10 +73,17 @@ def plan(message: Schema, settings: Json) -> Plan:
         raise ConfigurationError(msg, hint="Select at least one field in the tap.")
     check_columns(message.stream, names)
     keys = tuple(chosen.get("key_properties", message.key_properties))
-    partition_by = tuple(chosen.get("partition_by", ()))
     _check_known(message.stream, names, keys, "key_properties")
-    _check_known(message.stream, names, partition_by, "partition_by")
-    _check_plain(message.stream, found, {*keys, *partition_by})
+    _check_plain(message.stream, found, set(keys))
+    added = COLUMNS if settings.get("add_record_metadata") else ()
+    folders: tuple[str, ...] = ()
+    laid_out = Layout()
+    if settings.get("format") == "parquet":
+        folders = tuple(chosen.get("partition_by", ()))
+        _check_known(message.stream, names, folders, "partition_by")
+        _check_plain(message.stream, found, set(folders))
+    else:
+        laid_out = layout(message.stream, chosen, (*found, *added))
     method = chosen.get("load_method", settings.get("load_method"))
     return Plan(
         stream=message.stream,
@@ -79,7 +91,13 @@ def plan(message: Schema, settings: Json) -> Plan:
         columns=found,
         keys=keys,
         method=Method(method) if method else None,
-        partition_by=partition_by,
+        partition_by=folders,
+        layout=laid_out,
+        on_type_conflict=Policy(
+            chosen.get("on_type_conflict")
+            or settings.get("on_type_conflict")
+            or Policy.WIDEN
+        ),
     )
 
 

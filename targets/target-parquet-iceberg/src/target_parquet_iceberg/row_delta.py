@@ -25,13 +25,13 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.schema import Schema
 from pyiceberg.table.update.snapshot import _OverwriteFiles
+from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, ListType, NestedField, StructType
 
 if t.TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.table.snapshots import Summary
-    from pyiceberg.typedef import Record
 
 EQUALITY_IDS_ID = 135
 DATA_FILE_ID = 2
@@ -137,12 +137,23 @@ class RowDelta(_OverwriteFiles):
 
     def _summary(self, snapshot_properties: t.Any = None) -> Summary:
         data_files = self._added_data_files
-        # The summary counts delete files too, if it is told about them.
-        self._added_data_files = [*data_files, *self._delete_files]
+        # The summary counts delete files too, if it is told about them; it would take
+        # their partitions for ones of the newest spec.
+        self._added_data_files = [*data_files, *map(_unplaced, self._delete_files)]
         try:
             return super()._summary(snapshot_properties or {})
         finally:
             self._added_data_files = data_files
+
+
+def _unplaced(file: DataFile) -> DataFile:
+    return DataFile.from_args(
+        content=file.content,
+        file_path=file.file_path,
+        partition=Record(),
+        record_count=file.record_count,
+        file_size_in_bytes=file.file_size_in_bytes,
+    )
 
 
 def write_position_deletes(

@@ -41,12 +41,19 @@ class Column:
     """One property of a stream.
 
     `kind` is the JSON type its values have, or `json` where only JSON text holds all.
+    `source` is the property it is read from, where that has another name.
     """
 
     name: str
     type: pa.DataType
     kind: str
     doc: str = ""
+    source: str = ""
+
+    @property
+    def field(self) -> str:
+        """The name that the values have in the records."""
+        return self.source or self.name
 
 
 def columns(schema: Json) -> list[Column]:

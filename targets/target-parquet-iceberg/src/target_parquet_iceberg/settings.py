@@ -7,6 +7,7 @@ import typing as t
 from singer_sdk import typing as th
 
 LOAD_METHODS = ["upsert", "append-only", "overwrite"]
+ON_TYPE_CONFLICT = ["widen", "new_column", "json", "dead_letter", "fail"]
 
 _DEAD_LETTER = th.ObjectType(
     th.Property(
@@ -154,6 +155,19 @@ _PROPERTIES = th.PropertiesList(
         ),
     ),
     th.Property(
+        "on_type_conflict",
+        th.StringType(allowed_values=ON_TYPE_CONFLICT),
+        default="widen",
+        title="On type conflict",
+        description=(
+            "When a column's type has changed and cannot be widened: stop (widen), "
+            "store the values in a new column `<name>__<type>` (new_column) or as JSON "
+            "text in `<name>__json` (json), or keep the table's type and send what "
+            "does not fit to the dead letters (dead_letter). With fail, a change that "
+            "could be widened stops the run too."
+        ),
+    ),
+    th.Property(
         "streams",
         th.ObjectType(
             additional_properties=th.ObjectType(
@@ -161,13 +175,20 @@ _PROPERTIES = th.PropertiesList(
                 th.Property("load_method", th.StringType(allowed_values=LOAD_METHODS)),
                 th.Property("key_properties", th.ArrayType(th.StringType)),
                 th.Property("partition_by", th.ArrayType(th.StringType)),
+                th.Property("sort_by", th.ArrayType(th.StringType)),
+                th.Property("properties", th.ObjectType(additional_properties=True)),
+                th.Property(
+                    "on_type_conflict", th.StringType(allowed_values=ON_TYPE_CONFLICT)
+                ),
                 additional_properties=False,
             )
         ),
         title="Streams",
         description=(
-            "Overrides for streams by glob: table, load_method, key_properties; "
-            "partition_by for format parquet."
+            "Overrides for streams by glob: table, load_method, key_properties, "
+            "on_type_conflict; partition_by (for example [region, 'bucket(16, id)', "
+            "'day(created_at)']), sort_by (for example [id, '-updated_at']) and "
+            "properties of the table."
         ),
     ),
     th.Property(

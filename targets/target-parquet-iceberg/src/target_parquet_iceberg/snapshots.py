@@ -25,7 +25,6 @@ from pyiceberg.expressions import (
 )
 from pyiceberg.io.pyarrow import (
     ArrowScan,
-    _dataframe_to_data_files,
     _read_all_delete_files,
     schema_to_pyarrow,
 )
@@ -35,6 +34,7 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
+from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.merge import bounds, hits
 from target_parquet_iceberg.replay import Seen, comparable, fingerprints
@@ -251,11 +251,10 @@ class SnapshotWriter:
         if not rows.num_rows:
             return
         whole = conform(rows, self.arrow_schema())
-        for file in _dataframe_to_data_files(
-            self.metadata, whole, self._io, self._id, self._counter
-        ):
-            self.written.append(file)
-            yield file
+        writer = DataFileWriter(
+            self.metadata, self._io, self._id, self._counter, self.written
+        )
+        yield from writer.write(whole)
 
     def _delete(
         self, spec_id: int, partition: Record, positions: dict[str, pa.Array]

@@ -14,15 +14,17 @@ import typing as t
 from dativo_core.errors import FencedError
 from pyiceberg.table.refs import MAIN_BRANCH
 
-from target_parquet_iceberg.evolution import merge
+from target_parquet_iceberg.evolution import changes, merge
 from target_parquet_iceberg.merge import last_by_key
 from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.reconcile import reconcile
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
 
 if t.TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.table import Table
 
+    from target_parquet_iceberg.layout import Layout
     from target_parquet_iceberg.replay import Seen
     from target_parquet_iceberg.table import Commit
 
@@ -69,8 +71,9 @@ def knows(table: Table, version: int) -> bool:
 class Staging:
     """Puts the commits of one run into transactions on one table."""
 
-    def __init__(self, stream: str, table: Table) -> None:
+    def __init__(self, stream: str, table: Table, layout: Layout) -> None:
         self._stream = stream
+        self._layout = layout
         self._loads = {name for name in table.refs() if is_load(name)}
         self._opened_with = json.loads(table.properties.get(STATE, "{}"))
         snapshot = table.current_snapshot()
@@ -108,6 +111,7 @@ class Staging:
     def _fill(self, writer: SnapshotWriter, commit: Commit, fence: Fence) -> None:
         if commit.rows is not None:
             self._evolve(writer, commit.rows.schema)
+            reconcile(self._stream, writer.transaction, self._layout)
         properties = self._properties(commit, fence)
         writer.transaction.set_properties(properties)
         if writer.branch != MAIN_BRANCH and writer.metadata.current_snapshot() is None:
@@ -137,12 +141,12 @@ class Staging:
 
     def _evolve(self, writer: SnapshotWriter, rows: pa.Schema) -> None:
         present = writer.arrow_schema()
-        merged = merge(self._stream, present, rows)
-        if merged == present:
+        changed = changes(present, merge(self._stream, present, rows), rows)
+        if not changed.names:
             return
         with writer.transaction.update_schema() as update:
-            update.union_by_name(merged)
-        logger.info("Stream '%s': the table's schema is widened", self._stream)
+            update.union_by_name(changed)  # its time grows with columns x all columns
+        logger.info("Stream '%s': the table's schema has changed", self._stream)
 
     def _delta(self, writer: SnapshotWriter, commit: Commit) -> Delta:
         rows, keys = commit.rows, commit.keys

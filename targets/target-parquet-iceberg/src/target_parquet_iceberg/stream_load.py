@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from dativo_core.errors import ConfigurationError
 
 from target_parquet_iceberg import state as states
-from target_parquet_iceberg.evolution import unify
+from target_parquet_iceberg.conflicts import Policy, settle
+from target_parquet_iceberg.evolution import merge, unify
 from target_parquet_iceberg.intake import POSITION
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.table import Commit
 
 if t.TYPE_CHECKING:
+    from dativo_core.dead_letters import DeadLetter
+
     from target_parquet_iceberg.intake import StreamIntake
+    from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.table import Table
 
 Json: t.TypeAlias = dict[str, t.Any]
@@ -40,12 +45,15 @@ class StreamLoad:
         started_from: Json | None = None,
     ) -> None:
         self.intake = intake
+        self.declared = intake.plan
         self.stored_rows = 0
         self._table = table
         self._trusts_end = trusts_end
         self._started_from = started_from
         self._bookmark: Json | None = None
         self._published: int | None = None
+        self._is_settled = False
+        self._known = pa.schema([])
         self._check_resumed()
 
     @property
@@ -59,6 +67,33 @@ class StreamLoad:
         if self.intake.method is not Method.OVERWRITE:
             return False
         return self.intake.version is None or not self._table.can_stage
+
+    def reshape(self, plan: Plan) -> None:
+        """Go on under a new schema; the block before it must be decoded already."""
+        self.declared = plan
+        self._is_settled = False
+        self.intake.reshape(plan)
+
+    def decode(self) -> list[DeadLetter]:
+        """Decode the block into the stage; return what could not be stored."""
+        if self.intake.pending_rows and not self._is_settled:
+            self._settle(self.declared)
+            self._is_settled = True
+        return self.intake.decode()
+
+    def _settle(self, plan: Plan) -> None:
+        """Lead values whose type the table cannot take to where they can be stored."""
+        if plan.on_type_conflict is Policy.WIDEN:
+            return
+        present = self._table.columns()
+        if present is None:
+            return
+        # Rows in the stage may have columns that the table does not have yet.
+        known = merge(self.name, present, self._known)
+        settled = settle(plan, known)
+        self.intake.reshape(replace(plan, columns=settled))
+        rows = pa.schema([(column.name, column.type) for column in settled])
+        self._known = merge(self.name, self._known, rows)
 
     def is_whole(self, barrier: Json | None) -> bool:
         """Tell whether the end of the input may publish all that the stream holds."""

@@ -42,6 +42,9 @@ class Table(t.Protocol):
     can_stage: bool
     """Whether parts of a full load can be durable before they are visible."""
 
+    def columns(self) -> pa.Schema | None:
+        """Return the table's columns; None where files need not agree on them."""
+
     def knows(self, version: int) -> bool:
         """Tell whether a part of this full load is durable already."""
 

@@ -1,0 +1,441 @@
+"""Write Arrow rows as the data files of an Iceberg table.
+
+PyIceberg's writer measures files before compression, ignores the sort order, filters
+the whole table once for each partition, and writes neither page index nor bloom
+filters. From it come the metrics of a finished file (`pyiceberg.io.pyarrow`, no public
+API), so that `write.metadata.metrics.*` means what it means everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import itertools
+import typing as t
+import uuid
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.io.pyarrow import (
+    ParquetFormatModel,
+    _to_requested_schema,
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+    schema_to_pyarrow,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.schema import sanitize_column_names
+from pyiceberg.table import TableProperties
+from pyiceberg.table.locations import load_location_provider
+from pyiceberg.table.sorting import NullOrder, SortDirection
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.typedef import Record
+from pyiceberg.utils.concurrent import ExecutorFactory
+
+from target_parquet_iceberg.arrange import (
+    WINDOW_BYTES,
+    Ordering,
+    arrange,
+    runs,
+    windows,
+)
+from target_parquet_iceberg.evolution import conform
+from target_parquet_iceberg.transforms import physical, transformed
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pyiceberg.io import FileIO
+    from pyiceberg.schema import Schema
+    from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.types import StructType
+
+    from target_parquet_iceberg.arrange import Part
+
+TARGET_BYTES = "write.target-file-size-bytes"
+TARGET_BYTES_DEFAULT = 256 * 2**20
+GROUP_BYTES = "write.parquet.row-group-size-bytes"
+GROUP_BYTES_DEFAULT = 256 * 2**20
+BLOOM_ENABLED = "write.parquet.bloom-filter-enabled.column."
+BLOOM_RATE = "write.parquet.bloom-filter-fpp.column."
+BLOOM_RATE_DEFAULT = 0.01
+LONGEST_FOLDER = 120
+_KNOWN_OPTIONS = frozenset(inspect.signature(pq.ParquetWriter.__init__).parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large files and their row groups may become."""
+
+    file_bytes: int
+    group_bytes: int
+    group_rows: int
+
+    def rows_of_group(self, part: Part) -> int:
+        """Return the number of rows of each row group, all of about one size.
+
+        Bytes are those in memory: what a row group takes while it is written.
+        """
+        limit = min(self.group_bytes, self.file_bytes)
+        if part.order is not None:
+            limit = min(limit, WINDOW_BYTES)
+        part_bytes: int = part.rows.nbytes * part.num_rows // part.rows.num_rows
+        groups = max(-(-part_bytes // limit), -(-part.num_rows // self.group_rows), 1)
+        return -(-part.num_rows // groups)
+
+    def is_full(self, size: int, groups: int) -> bool:
+        """Tell whether another row group would go beyond the file's limit."""
+        return size + size // groups > self.file_bytes
+
+
+@dataclass
+class DataFileWriter:
+    """Writes the data files of one transaction; `written` grows with each file."""
+
+    metadata: TableMetadata
+    io: FileIO
+    write_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    counter: itertools.count[int] = field(default_factory=itertools.count)
+    written: list[DataFile] = field(default_factory=list)
+
+    def write(self, rows: pa.Table) -> Iterator[DataFile]:
+        """Write rows that have the table's columns, and yield their files."""
+        for run in self._runs(rows):
+            # A loop variable would keep a window while the next one is copied.
+            for files in map(self._write_window, windows(self._arrange(run))):
+                yield from files
+
+    def _write_window(self, parts: list[Part]) -> list[DataFile]:
+        executor = ExecutorFactory.get_or_create()
+        files = executor.map(self._write_part, parts)
+        return list(itertools.chain.from_iterable(files))
+
+    def _runs(self, rows: pa.Table) -> Iterable[pa.Table]:
+        is_copied = self.metadata.spec().fields or self._sort_fields
+        return runs(rows) if is_copied else [rows]
+
+    def _arrange(self, rows: pa.Table) -> Iterator[Part]:
+        schema = self.metadata.schema()
+        partitions = [
+            physical_column(rows, schema, part.source_id, str(part.transform))
+            for part in self.metadata.spec().fields
+        ]
+        orderings = [
+            Ordering(
+                physical_column(rows, schema, key.source_id, str(key.transform)),
+                key.direction is SortDirection.DESC,
+                key.null_order is NullOrder.NULLS_FIRST,
+            )
+            for key in self._sort_fields
+        ]
+        return arrange(rows, partitions, orderings)
+
+    def _write_part(self, part: Part) -> list[DataFile]:
+        group_rows = self._sizes.rows_of_group(part)
+        files: list[DataFile] = []
+        start = 0
+        while start < part.num_rows:
+            groups = (
+                part.slice(first, group_rows)
+                for first in range(start, part.num_rows, group_rows)
+            )
+            file = self._write_file(groups, group_rows, Record(*part.values))
+            files.append(file)
+            start += file.record_count
+        return files
+
+    def _write_file(
+        self, groups: Iterator[pa.Table], group_rows: int, partition: Record
+    ) -> DataFile:
+        """Write row groups until the file is full or there are no more."""
+        path = self._new_path(partition)
+        try:
+            size, footer = self._write_groups(path, groups, group_rows)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.io.delete(path)
+            raise
+        statistics = data_file_statistics_from_parquet_metadata(
+            footer, self._statistics_plan, self._path_ids
+        )
+        order_id = self.metadata.default_sort_order_id if self._sort_fields else None
+        file = DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=path,
+            file_format=FileFormat.PARQUET,
+            partition=partition,
+            file_size_in_bytes=size,
+            sort_order_id=order_id,
+            spec_id=self.metadata.default_spec_id,
+            equality_ids=None,
+            key_metadata=None,
+            **statistics.to_serialized_dict(),
+        )
+        self.written.append(file)
+        return file
+
+    def _write_groups(
+        self, path: str, groups: Iterator[pa.Table], group_rows: int
+    ) -> tuple[int, pq.FileMetaData]:
+        options = self._options(group_rows)
+        footers: list[pq.FileMetaData] = []
+        output = self.io.new_output(path)
+        with output.create(overwrite=True) as stream:
+            sink: t.Any = stream  # the protocol has no tell(), the streams do
+            with pq.ParquetWriter(
+                sink, self._file_schema, metadata_collector=footers, **options
+            ) as writer:
+                written = map(partial(self._write_group, writer), groups)
+                for count, _ in enumerate(written, 1):
+                    if self._sizes.is_full(sink.tell(), count):
+                        break
+            size = sink.tell()
+        return size, footers[0]
+
+    def _write_group(self, writer: pq.ParquetWriter, group: pa.Table) -> None:
+        writer.write_table(self._as_stored(group), row_group_size=group.num_rows)
+
+    def _new_path(self, partition: Record) -> str:
+        spec, schema = self.metadata.spec(), self.metadata.schema()
+        folder = spec.partition_to_path(partition, schema) if spec.fields else ""
+        name = data_file_name(folder, self.write_id, next(self.counter))
+        if self._has_bare_names:
+            name = name.rsplit("/", 1)[-1]
+        provider = load_location_provider(
+            self.metadata.location, self.metadata.properties
+        )
+        return provider.new_data_location(name)
+
+    @property
+    def _has_bare_names(self) -> bool:
+        properties = self.metadata.properties
+        in_hashed_folders = (
+            properties.get(TableProperties.OBJECT_STORE_ENABLED) == "true"
+        )
+        paths = TableProperties.WRITE_OBJECT_STORE_PARTITIONED_PATHS
+        return in_hashed_folders and properties.get(paths) == "false"
+
+    def _options(self, group_rows: int) -> dict[str, t.Any]:
+        stored = self._stored_names
+        options = {
+            **writer_options(self.metadata.properties),
+            "sorting_columns": self._sorting_columns or None,
+            "bloom_filter_options": {
+                stored[name]: {"ndv": group_rows, "fpp": rate}
+                for name, rate in bloom_columns(self.metadata.properties).items()
+                if name in stored and has_bloom_filter(self._kind_of(name))
+            }
+            or None,
+        }
+        return {k: v for k, v in options.items() if k in _KNOWN_OPTIONS}
+
+    def _kind_of(self, name: str) -> pa.DataType:
+        return self._file_schema.field(self._stored_names[name]).type
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        number = _numbers(self.metadata.properties)
+        return Sizes(
+            file_bytes=number(TARGET_BYTES, TARGET_BYTES_DEFAULT),
+            group_bytes=number(GROUP_BYTES, GROUP_BYTES_DEFAULT),
+            group_rows=number(
+                TableProperties.PARQUET_ROW_GROUP_LIMIT,
+                TableProperties.PARQUET_ROW_GROUP_LIMIT_DEFAULT,
+            ),
+        )
+
+    @cached_property
+    def _sort_fields(self) -> tuple[t.Any, ...]:
+        order = self.metadata.sort_order_by_id(self.metadata.default_sort_order_id)
+        return tuple(order.fields) if order else ()
+
+    @cached_property
+    def _stored_schema(self) -> Schema:
+        # Other writers make names safe for Avro; readers go by the field ids.
+        return sanitize_column_names(self.metadata.schema())
+
+    @cached_property
+    def _stored_names(self) -> dict[str, str]:
+        pairs = zip(
+            self.metadata.schema().fields, self._stored_schema.fields, strict=True
+        )
+        return {field.name: stored.name for field, stored in pairs}
+
+    @cached_property
+    def _file_schema(self) -> pa.Schema:
+        whole = schema_to_pyarrow(self._stored_schema, include_field_ids=True)
+        return pa.schema([part.with_type(_small(part.type)) for part in whole])
+
+    @cached_property
+    def _is_renamed(self) -> bool:
+        return self._stored_schema != self.metadata.schema()
+
+    def _as_stored(self, rows: pa.Table) -> pa.Table:
+        if not self._is_renamed:
+            return conform(rows, self._file_schema)
+        batches = [
+            _to_requested_schema(
+                requested_schema=self._stored_schema,
+                file_schema=self.metadata.schema(),
+                batch=batch,
+                include_field_ids=True,
+                format_model=ParquetFormatModel(),
+            )
+            for batch in rows.to_batches()
+        ]
+        return conform(pa.Table.from_batches(batches), self._file_schema)
+
+    @cached_property
+    def _sorting_columns(self) -> list[pq.SortingColumn]:
+        leaves = dict(
+            zip(self._file_schema.names, _first_leaves(self._file_schema), strict=True)
+        )
+        found: list[pq.SortingColumn] = []
+        for key in self._sort_fields:
+            name = self._stored_schema.find_column_name(key.source_id)
+            if name not in leaves or not isinstance(key.transform, IdentityTransform):
+                break
+            is_descending = key.direction is SortDirection.DESC
+            nulls_first = key.null_order is NullOrder.NULLS_FIRST
+            found.append(pq.SortingColumn(leaves[name], is_descending, nulls_first))
+        return found
+
+    @cached_property
+    def _statistics_plan(self) -> t.Any:
+        return compute_statistics_plan(self._stored_schema, self.metadata.properties)
+
+    @cached_property
+    def _path_ids(self) -> dict[str, int]:
+        return parquet_path_to_id_mapping(self._stored_schema)
+
+
+def data_file_name(folder: str, write_id: uuid.UUID, number: int) -> str:
+    """Return the path of a data file below the table's data folder.
+
+    Args:
+        folder: The partition as `a=1/b=x`; readers do not look at it.
+        write_id: Unique to the transaction, so that no file is ever written twice.
+        number: Unique within it.
+    """
+    steps = [_short(step) for step in folder.split("/") if step]
+    return "/".join([*steps, f"{number:05d}-{write_id}.parquet"])
+
+
+def _short(step: str) -> str:
+    """Cut what file systems refuse; the digest keeps two long values apart."""
+    if len(step) <= LONGEST_FOLDER:
+        return step
+    digest = hashlib.sha256(step.encode()).hexdigest()[:16]
+    # A cut through `%C3%A9` would leave no valid escape.
+    return f"{step[:LONGEST_FOLDER].rpartition('%')[0] or step[:80]}~{digest}"
+
+
+def writer_options(properties: Mapping[str, str]) -> dict[str, t.Any]:
+    """Translate table properties to the arguments of pyarrow's ParquetWriter."""
+    number = _numbers(properties)
+    codec = properties.get(TableProperties.PARQUET_COMPRESSION, "zstd")
+    level = properties.get(TableProperties.PARQUET_COMPRESSION_LEVEL)
+    rows_of_page = number(
+        TableProperties.PARQUET_PAGE_ROW_LIMIT,
+        TableProperties.PARQUET_PAGE_ROW_LIMIT_DEFAULT,
+    )
+    return {
+        "compression": "none" if codec == "uncompressed" else codec,
+        "compression_level": None if level is None else int(level),
+        "data_page_size": number(
+            TableProperties.PARQUET_PAGE_SIZE_BYTES,
+            TableProperties.PARQUET_PAGE_SIZE_BYTES_DEFAULT,
+        ),
+        "dictionary_pagesize_limit": number(
+            TableProperties.PARQUET_DICT_SIZE_BYTES,
+            TableProperties.PARQUET_DICT_SIZE_BYTES_DEFAULT,
+        ),
+        "write_batch_size": rows_of_page,
+        "max_rows_per_page": rows_of_page,
+        "store_decimal_as_integer": True,
+        "write_page_index": True,
+    }
+
+
+def bloom_columns(properties: Mapping[str, str]) -> dict[str, float]:
+    """Return the columns that want a bloom filter, and its rate of false positives."""
+    return {
+        key.removeprefix(BLOOM_ENABLED): float(
+            properties.get(
+                BLOOM_RATE + key.removeprefix(BLOOM_ENABLED), BLOOM_RATE_DEFAULT
+            )
+        )
+        for key, value in properties.items()
+        if key.startswith(BLOOM_ENABLED) and value == "true"
+    }
+
+
+def has_bloom_filter(kind: pa.DataType) -> bool:
+    """Tell whether engines look up values of a type in bloom filters."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind))
+
+
+def physical_column(
+    rows: pa.Table, schema: Schema, field_id: int, transform: str
+) -> pa.ChunkedArray:
+    """Return a column, transformed, as numbers where Iceberg stores numbers."""
+    path = _path(schema.as_struct(), field_id)
+    column = rows[path[0]]
+    for name in path[1:]:
+        chunks = [_child(chunk, name) for chunk in column.chunks]
+        column = pa.chunked_array(chunks)
+    chunks = [physical(transformed(chunk, transform)) for chunk in column.chunks]
+    return pa.chunked_array(chunks)
+
+
+def _child(parent: pa.StructArray, name: str) -> pa.Array:
+    return parent.flatten()[parent.type.get_field_index(name)]
+
+
+def _path(struct: StructType, field_id: int) -> tuple[str, ...]:
+    for part in struct.fields:
+        if part.field_id == field_id:
+            return (part.name,)
+        if part.field_type.is_struct:
+            below = _path(t.cast("StructType", part.field_type), field_id)
+            if below:
+                return (part.name, *below)
+    return ()
+
+
+def _small(kind: pa.DataType) -> pa.DataType:
+    """Replace 64-bit offset types, keeping the field ids of nested parts."""
+    if pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind):
+        return pa.binary()
+    if pa.types.is_large_list(kind) or pa.types.is_list(kind):
+        item = kind.value_field
+        return pa.list_(item.with_type(_small(item.type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([part.with_type(_small(part.type)) for part in kind])
+    return kind
+
+
+def _first_leaves(schema: pa.Schema) -> Iterator[int]:
+    """Yield for each column the number of its first Parquet column."""
+    count = 0
+    for part in schema:
+        yield count
+        count += _leaves(part.type)
+
+
+def _leaves(kind: pa.DataType) -> int:
+    if pa.types.is_struct(kind):
+        return sum(_leaves(part.type) for part in kind)
+    if pa.types.is_map(kind):
+        return _leaves(kind.key_type) + _leaves(kind.item_type)
+    return _leaves(kind.value_type) if pa.types.is_list(kind) else 1
+
+
+def _numbers(properties: Mapping[str, str]) -> t.Callable[[str, int], int]:
+    return lambda name, default: int(properties.get(name, default))
