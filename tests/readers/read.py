@@ -47,6 +47,7 @@ def polars(location: str) -> t.Any:
 def clickhouse(location: str) -> t.Any:
     """Read with ClickHouse, in this process."""
     import chdb  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
 
     table, _, name = location.removeprefix("file://").rpartition("/metadata/")
     os.chdir(Path(table).parent)  # all that it may read lies in there
@@ -54,7 +55,7 @@ def clickhouse(location: str) -> t.Any:
     # Its texts may be bytes that are no text.
     settings = "output_format_arrow_string_as_string = 0, session_timezone = 'UTC'"
     query = f"SELECT * FROM icebergLocal({place}) SETTINGS {settings}"
-    return chdb.query(query, "ArrowTable")
+    return pa.ipc.open_file(chdb.query(query, "Arrow").bytes()).read_all()
 
 
 def spelled(value: t.Any, *, has_bytes: bool) -> t.Any:
