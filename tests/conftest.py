@@ -102,7 +102,7 @@ def run_pipe(
         Ended(first.returncode, said[0].read_text()),
         Ended(last.returncode, said[1].read_text()),
         _lines(states),
-        _lines(copy),
+        _whole_lines(copy),
     )
 
 
@@ -135,6 +135,12 @@ def _started(
 
 def _lines(path: Path) -> list[dict[str, t.Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def _whole_lines(path: Path) -> list[dict[str, t.Any]]:
+    # A target that ends early breaks the pipe in the middle of a line.
+    whole = path.read_bytes().rpartition(b"\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 class Pipeline:
