@@ -128,8 +128,9 @@ def explain(error: Exception, warehouse: str) -> DativoError | None:
     if "database is locked" in str(error):
         what = f"The catalog of {warehouse} is locked."
         return TryLaterError(what, hint="Another run holds it: run again later.")
-    if "disk is full" in str(error):
-        what = f"The catalog of {warehouse}: the disk is full."
+    # SQLite's two words for it; the second is that of its shared memory file.
+    if any(text in str(error) for text in ("disk is full", "disk I/O error")):
+        what = f"The catalog of {warehouse}: the disk is full, or broken."
         return TryLaterError(what, hint="Make room, then run again.")
     for cls in type(error).__mro__:
         if cls.__name__ in _BY_NAME:
