@@ -26,7 +26,8 @@ PROGRAMS = Path(sys.executable).parent
 PEERS = ROOT / ".dativo" / "peers"
 PATIENCE_SECONDS = 240
 
-# The Hub's default variants and a stock SDK tap, with all that decides what they do.
+# The Hub's default variants, a stock SDK tap and engines that read Iceberg, with all
+# that decides what they do.
 PEER_PINS = {
     "meltanolabs-tap-postgres": [
         "meltanolabs-tap-postgres==0.10.0",
@@ -35,6 +36,13 @@ PEER_PINS = {
         "sqlalchemy==2.0.51",
     ],
     "meltanolabs-target-csv": ["meltanolabs-target-csv==0.5.0", "singer-sdk==0.54.9"],
+    "readers": [
+        "chdb==4.4.0",
+        "chdb-core==26.9.0",
+        "polars==2.1.0",
+        "pyarrow==26.0.1",
+        "pyiceberg==0.12.0",
+    ],
     "tap-jsonl": ["tap-jsonl==0.3.1", "singer-sdk==0.53.7"],
 }
 
@@ -94,7 +102,7 @@ def run_pipe(
         Ended(first.returncode, said[0].read_text()),
         Ended(last.returncode, said[1].read_text()),
         _lines(states),
-        _lines(copy),
+        _whole_lines(copy),
     )
 
 
@@ -127,6 +135,12 @@ def _started(
 
 def _lines(path: Path) -> list[dict[str, t.Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def _whole_lines(path: Path) -> list[dict[str, t.Any]]:
+    # A target that ends early breaks the pipe in the middle of a line.
+    whole = path.read_bytes().rpartition(b"\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 class Pipeline:

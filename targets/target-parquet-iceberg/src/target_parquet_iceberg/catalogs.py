@@ -84,6 +84,9 @@ def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
         local(settings["warehouse"]).mkdir(parents=True, exist_ok=True)
     name = settings.get("catalog", {}).get("name", NAME)
     if not found.get("uri", "").startswith("sqlite"):
+        from target_parquet_iceberg import rest  # noqa: PLC0415 as above
+
+        rest.install()
         return load_catalog(name, **found)
     return _open_sqlite(name, found)
 

@@ -54,7 +54,7 @@ _BY_NAME: Mapping[str, tuple[type[DativoError], str]] = {
     "NoSuchTableError": (TryLaterError, "Somebody dropped the table: run again."),
     "NotInstalledError": (ConfigurationError, "Install the package it names."),
 }
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNWRITABLE = (
     errno.EACCES,
     errno.EPERM,
@@ -138,6 +138,10 @@ def explain(error: Exception, warehouse: str) -> DativoError | None:
     if "database is locked" in str(error):
         what = f"The catalog of {warehouse} is locked."
         return TryLaterError(what, hint="Another run holds it: run again later.")
+    # SQLite's two words for it; the second is that of its shared memory file.
+    if any(text in str(error) for text in ("disk is full", "disk I/O error")):
+        what = f"The catalog of {warehouse}: the disk is full, or broken."
+        return TryLaterError(what, hint="Make room, then run again.")
     for cls in type(error).__mro__:
         if cls.__name__ in _BY_NAME:
             kind, hint = _BY_NAME[cls.__name__]

@@ -157,51 +157,42 @@ def _unplaced(file: DataFile) -> DataFile:
 
 
 def write_position_deletes(
-    io: FileIO,
-    path: str,
-    positions: t.Mapping[str, pa.Array],
-    partition: Record,
-    spec_id: int,
+    io: FileIO, path: str, file: DataFile, positions: pa.Array
 ) -> DataFile:
-    """Write one delete file for rows of data files of one partition.
+    """Write the delete file of one data file.
+
+    One for several would be fewer, but Polars reads it by way of PyIceberg only.
 
     Args:
         io: The table's storage.
         path: Where to write.
-        positions: Row numbers to delete, ascending, by data file.
-        partition: The partition that all the data files belong to.
-        spec_id: The partition spec it is a partition of.
+        file: The data file that loses rows.
+        positions: The numbers of these rows, ascending.
     """
-    ordered = sorted(positions)
-    parts = [
-        pa.table(
-            [pa.repeat(name, len(positions[name])), positions[name]],
-            schema=POSITION_DELETES,
-        )
-        for name in ordered
-    ]
-    rows = pa.concat_tables(parts)
+    names = pa.repeat(file.file_path, len(positions))
+    rows = pa.table([names, positions], schema=POSITION_DELETES)
     output = io.new_output(path)
     with output.create(overwrite=True) as stream:
         pq.write_table(rows, stream, compression="zstd")
-    low, high = ordered[0].encode(), ordered[-1].encode()
-    file = DataFile.from_args(
+    # Not cut short: bounds that are equal say that there is one data file.
+    bound = {PATH_ID: file.file_path.encode()}
+    deletes = DataFile.from_args(
         content=DataFileContent.POSITION_DELETES,
         file_path=path,
         file_format=FileFormat.PARQUET,
-        partition=partition,
+        partition=file.partition,
         record_count=rows.num_rows,
         file_size_in_bytes=len(output),
         column_sizes={},
         value_counts={},
         null_value_counts={},
         nan_value_counts={},
-        lower_bounds={PATH_ID: low},
-        upper_bounds={PATH_ID: high},
+        lower_bounds=bound,
+        upper_bounds=bound,
         key_metadata=None,
         split_offsets=[4],
         equality_ids=None,
         sort_order_id=None,
     )
-    file.spec_id = spec_id
-    return file
+    deletes.spec_id = file.spec_id
+    return deletes

@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import typing as t
 import uuid
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -24,6 +23,7 @@ from pyiceberg.expressions import (
     LessThanOrEqual,
 )
 from pyiceberg.io.pyarrow import (
+    ArrowProjectionVisitor,
     ArrowScan,
     _read_all_delete_files,
     schema_to_pyarrow,
@@ -48,7 +48,6 @@ if t.TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
-    from pyiceberg.typedef import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ class SnapshotWriter:
         wanted = rows.select(list(keys))
         added: list[DataFile] = []
         removed: list[DataFile] = []
-        positions: dict[tuple[int, Record], dict[str, pa.Array]] = defaultdict(dict)
+        deletes: list[DataFile] = []
         for task in self._tasks(_within(bounds(wanted))):
             dead = self._dead_rows(task)
             found = hits(self._read(task, keys), wanted)
@@ -170,12 +169,7 @@ class SnapshotWriter:
                 added += self._write(self._read(task).filter(pc.invert(gone)))
                 removed.append(task.file)
             else:
-                place = (task.file.spec_id, task.file.partition)
-                rows_of_file = pc.indices_nonzero(fresh).cast(pa.int64())
-                positions[place][task.file.file_path] = rows_of_file
-        deletes = [
-            self._delete(*place, by_file) for place, by_file in positions.items()
-        ]
+                deletes.append(self._delete(task.file, pc.indices_nonzero(fresh)))
         return Delta((*added, *self._write(rows)), tuple(removed), tuple(deletes))
 
     def commit(self, delta: Delta, summary: dict[str, str]) -> None:
@@ -256,13 +250,12 @@ class SnapshotWriter:
         )
         yield from writer.write(whole)
 
-    def _delete(
-        self, spec_id: int, partition: Record, positions: dict[str, pa.Array]
-    ) -> DataFile:
+    def _delete(self, data_file: DataFile, positions: pa.Array) -> DataFile:
         name = f"{self._id}-{next(self._counter):05d}-deletes.parquet"
         provider = self.transaction._table.location_provider()  # noqa: SLF001
         path = provider.new_data_location(name)
-        file = write_position_deletes(self._io, path, positions, partition, spec_id)
+        rows = positions.cast(pa.int64())
+        file = write_position_deletes(self._io, path, data_file, rows)
         self.written.append(file)
         return file
 
@@ -301,6 +294,24 @@ class SnapshotWriter:
         names = list(columns) or rows.column_names
         return rows.select(names).cast(plain(rows.select(names).schema))
 
+
+# It makes empty lists of a null list of structs, when it writes and when it reads.
+_project_list: t.Any = ArrowProjectionVisitor.list
+
+
+def _with_nulls(
+    visitor: ArrowProjectionVisitor, kind: t.Any, lists: t.Any, values: t.Any
+) -> t.Any:
+    found = _project_list(visitor, kind, lists, values)
+    if found is None or found.null_count == lists.null_count:
+        return found
+    whole = pc.add(found.offsets, 0)  # a mask needs offsets that are no slice
+    return type(found).from_arrays(
+        whole, found.values, type=found.type, mask=lists.is_null()
+    )
+
+
+t.cast("t.Any", ArrowProjectionVisitor).list = _with_nulls
 
 # Their constructors are typed for keyword arguments only, and take none.
 _at_least: t.Any = GreaterThanOrEqual
