@@ -25,7 +25,7 @@ from pyiceberg.exceptions import (
     ValidationException,
 )
 from requests import RequestException
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from target_parquet_iceberg.staging import Fence, Staging, fence_of, knows
 
@@ -85,7 +85,8 @@ class IcebergWarehouse:
         return IcebergTable(plan.stream, table, self._run_id, self._pause)
 
     def _create(self, identifier: tuple[str, str], plan: Plan) -> PyIcebergTable:
-        with contextlib.suppress(NamespaceAlreadyExistsError):
+        # PyIceberg's SQL catalog looks, then inserts: another run may come between.
+        with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
             self._catalog.create_namespace(self._namespace)
         fields = [
             pa.field(c.name, c.type, metadata={"doc": c.doc} if c.doc else None)
