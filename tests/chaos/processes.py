@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import multiprocessing
@@ -74,6 +75,9 @@ class Pipe:
         """Start both programs."""
         given, handed = FORKS.Pipe(duplex=False)
         output, said = FORKS.Pipe(duplex=False)
+        with contextlib.suppress(AttributeError, OSError):  # Linux has it
+            # A short pipe: the tap must be alive while the target works.
+            fcntl.fcntl(handed.fileno(), fcntl.F_SETPIPE_SZ, 4096)
         target = FORKS.Process(
             target=listen, args=(str(config), given, said, str(log)), daemon=True
         )
@@ -107,11 +111,14 @@ class Pipe:
             return
         if self.target.exitcode is not None:
             return
+        alive = self.tap.poll() is None
         if self.kill.target:
             self.target.kill()
         if self.kill.tap:
             self.tap.kill()
-        self.is_killed = True
+        # A tap that has said everything cannot be killed any more.
+        self.is_killed = self.kill.target or alive
+        self.kill = self.kill if self.is_killed else None
 
     def end(self) -> None:
         """Wait for both programs, whose pipes are dry."""

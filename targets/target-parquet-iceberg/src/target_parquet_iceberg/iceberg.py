@@ -123,6 +123,10 @@ class IcebergTable:
         """Tell whether a full load has begun, or is what readers see now."""
         return knows(self._table, version)
 
+    def repeats(self, commit: Commit, *, is_end: bool) -> bool:
+        """Tell whether the tap is still sending rows again that the table has."""
+        return self._staging.repeats(self._table, commit, is_end=is_end)
+
     def commit(self, commit: Commit) -> None:
         """Commit rows, schema and bookmark in one transaction.
 

@@ -72,6 +72,11 @@ class Seen:
         self._once = once
         self._copies: Counter[bytes] = Counter()
 
+    @property
+    def left(self) -> int:
+        """Count the rows that have not come again."""
+        return sum(self._copies.values())
+
     def copy(self) -> Seen:
         """Return what is left, to be used up on its own."""
         copy = Seen(once=self._once)

@@ -112,9 +112,12 @@ class SnapshotWriter:
 
     def append_new(self, rows: pa.Table, seen: Seen) -> Delta:
         """Write the rows that have not been seen as new data files."""
+        return self.append(rows.filter(self.is_new(rows, seen)))
+
+    def is_new(self, rows: pa.Table, seen: Seen) -> pa.Array:
+        """Tell for each row whether it has not been seen; use up what has."""
         whole = conform(rows, self.arrow_schema())
-        is_new = seen.is_new(fingerprints(whole, comparable(whole.column_names)))
-        return self.append(whole.filter(is_new))
+        return seen.is_new(fingerprints(whole, comparable(whole.column_names)))
 
     def seen_near(self, rows: pa.Table, keys: Sequence[str]) -> Seen:
         """Collect the table's rows whose keys lie in the range of these."""
@@ -122,10 +125,15 @@ class SnapshotWriter:
         return self._seen(Seen(once=True), tasks)
 
     def seen_since(self, since: int | None, until: int | None) -> Seen:
-        """Collect the rows that were appended after one snapshot, up to another."""
+        """Collect the rows that were appended after one snapshot, up to another.
+
+        Without a first one it is all rows: snapshots before it may have expired.
+        """
         seen = Seen(once=False)
         if since == until:
             return seen
+        if since is None:
+            return self._seen(seen, self._tasks(AlwaysTrue()))
         tasks: Iterable[FileScanTask] = IncrementalAppendScan(
             self.metadata,
             self._io,
