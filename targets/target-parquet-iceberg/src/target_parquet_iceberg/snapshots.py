@@ -31,7 +31,7 @@ from pyiceberg.io.pyarrow import (
 )
 from pyiceberg.table import DataScan, FileScanTask, IncrementalAppendScan
 from pyiceberg.table.refs import MAIN_BRANCH
-from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.snapshots import Operation, ancestors_between_ids
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
@@ -124,23 +124,29 @@ class SnapshotWriter:
         tasks = self._tasks(_within(bounds(rows.select(list(keys)))))
         return self._seen(Seen(once=True), tasks)
 
-    def seen_since(self, since: int | None, until: int | None) -> Seen:
-        """Collect the rows that were appended after one snapshot, up to another.
+    def seen_since(self, since: int | None, until: int | None, mark: str) -> Seen:
+        """Collect the rows that marked snapshots have appended between two others.
 
-        Without a first one it is all rows: snapshots before it may have expired.
+        Other engines write without the mark, and an overwrite of theirs would bring
+        every row once more. Where snapshots have expired it is all rows.
         """
         seen = Seen(once=False)
-        if since == until:
+        if until is None or since == until:
             return seen
-        if since is None:
+        history = list(ancestors_between_ids(since, until, self.metadata))
+        if not history or history[-1].parent_snapshot_id != since:
             return self._seen(seen, self._tasks(AlwaysTrue()))
-        tasks: Iterable[FileScanTask] = IncrementalAppendScan(
-            self.metadata,
-            self._io,
-            from_snapshot_id=since,
-            to_snapshot_id=until,
-        ).plan_files()
-        return self._seen(seen, tasks)
+        for snapshot in history:
+            if snapshot.summary and mark in snapshot.summary.additional_properties:
+                tasks: Iterable[FileScanTask] = IncrementalAppendScan(
+                    self.metadata,
+                    self._io,
+                    from_snapshot_id=snapshot.snapshot_id,
+                    from_snapshot_inclusive=True,
+                    to_snapshot_id=snapshot.snapshot_id,
+                ).plan_files()
+                self._seen(seen, tasks)
+        return seen
 
     def _seen(self, seen: Seen, tasks: Iterable[FileScanTask]) -> Seen:
         schema = self.arrow_schema()

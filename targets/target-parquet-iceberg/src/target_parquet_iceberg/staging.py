@@ -178,7 +178,7 @@ class Staging:
             return None
         if self._replayed is None:
             since = _snapshot_with(writer, commit.started_from or {})
-            self._replayed = writer.seen_since(since, self._opened_at)
+            self._replayed = writer.seen_since(since, self._opened_at, RUN_ID)
         self._replaying = self._replayed.copy()
         return self._replaying
 
