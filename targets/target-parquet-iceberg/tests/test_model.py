@@ -34,6 +34,8 @@ from target_parquet_iceberg.iceberg import IcebergWarehouse
 from target_parquet_iceberg.load import Limits, Load
 
 FOREIGN = -1
+VALUES = st.tuples(st.integers(0, 3), st.integers(0, 2))
+FIRST = [(1, 1), (2, 1), (1, 1), (1, 2), (2, 1), (1, 1)]
 MODES = {"keyless": "append-only", "keyed": "append-only", "upsert": "upsert"}
 
 
@@ -129,9 +131,11 @@ class LoadsEqualAModel(RuleBasedStateMachine):
         self.by_key: dict[int, dict[str, t.Any]] = {}
         self.foreign: Counter[t.Any] = Counter()
 
-    @initialize(mode=st.sampled_from(sorted(MODES)))
-    def begin(self, mode: str) -> None:
+    @initialize(mode=st.sampled_from(sorted(MODES)), values=st.lists(VALUES))
+    def begin(self, mode: str, values: list[tuple[int, int]]) -> None:
         self.mode = mode
+        self.grow([*values, *FIRST])
+        self.runs += [Run(self, "first", 0), Run(self, "second", 0)]
 
     def teardown(self) -> None:
         self.catalog.close()
@@ -175,19 +179,16 @@ class LoadsEqualAModel(RuleBasedStateMachine):
         assert after == before or run.sequence == before, "not fenced"
         run.sequence = after if after != before else run.sequence
 
-    @rule(values=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=5))
+    @rule(values=st.lists(VALUES, min_size=1, max_size=5))
     def grow(self, values: list[tuple[int, int]]) -> None:
         for key, value in values:
             extra = {name: value for name in self.columns if (key + value) % 2}
             self.source.append({"id": key, "v": value} | extra)
 
-    @rule()
-    def add_column(self) -> None:
-        self.columns.append(f"c{len(self.columns)}")
-
-    @rule()
-    def widen(self) -> None:
-        self.is_wide = True
+    @rule(widens=st.booleans())
+    def evolve(self, widens: bool) -> None:
+        self.is_wide |= widens
+        self.columns += [] if widens else [f"c{len(self.columns)}"]
 
     @precondition(lambda self: len(self.runs) < 2)
     @rule(data=st.data())
@@ -196,12 +197,16 @@ class LoadsEqualAModel(RuleBasedStateMachine):
         self.runs.append(Run(self, f"r{next(self.names)}", start))
 
     @precondition(lambda self: self.runs)
-    @rule(data=st.data(), count=st.integers(1, 4), with_state=st.booleans())
-    def go_on(self, data: st.DataObject, count: int, with_state: bool) -> None:
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def go_on(self, data: st.DataObject, count: int) -> None:
         run = data.draw(st.sampled_from(self.runs))
         run.send(count)
-        if with_state:
-            self.guarded(run, lambda: run.load.state(run.value))
+        self.guarded(run, lambda: run.load.state(run.value))
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def send(self, data: st.DataObject, count: int) -> None:
+        data.draw(st.sampled_from(self.runs)).send(count)
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data())
