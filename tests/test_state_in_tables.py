@@ -122,7 +122,7 @@ def test_the_tables_are_the_state_backend(project):
 
 
 def test_state_survives_expiry_and_a_rewrite_by_another_engine(project):
-    """Snapshots with the bookmark are gone, the files are new: the bookmark is there."""
+    """The snapshots that had the bookmark are gone, and the bookmark is there."""
     project.run(25)
     with open_catalog({"warehouse": str(project.warehouse)}) as catalog:
         table = catalog.load_table("lake.t")

@@ -8,11 +8,10 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
+from dativo_core.errors import ExitCode
 from lakes import Lake, counted
 from processes import Kill, Pipe, wait
 from source import INCREMENTAL, rows
-
-from dativo_core.errors import ExitCode
 
 if t.TYPE_CHECKING:
     from pathlib import Path
