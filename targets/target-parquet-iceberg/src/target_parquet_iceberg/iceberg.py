@@ -187,6 +187,10 @@ class IcebergTable:
         except _UNANSWERED as error:
             logger.warning("Table %s: no answer (%s)", self._name, error)
             return False
+        except ValueError as error:  # PyIceberg compares the tables' UUIDs
+            what = f"Table {self._name}: another run has made it anew meanwhile."
+            hint = "Let only one run load a table at a time."
+            raise FencedError(what, hint=hint) from error
         landed = [writer for writer in sent if writer.is_part_of(self._table)]
         for writer in sent:
             if writer.is_refused and writer not in landed:
