@@ -89,6 +89,13 @@ def e2e(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Kill tap and target a thousand times; `-- --kills 100 --seed 7` for less."""
+    sync(session)
+    session.run("python", "tests/chaos", *(session.posargs or ["--kills", "1000"]))
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the code blocks of the documentation."""
     sync(session)

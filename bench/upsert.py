@@ -207,12 +207,12 @@ def once(contender: str, names: str, folder: str) -> None:
             catalog.load_table("lake.t").upsert(rows, join_cols=list(keys))
             return
         from target_parquet_iceberg.iceberg import IcebergTable  # noqa: PLC0415
+        from target_parquet_iceberg.layout import Layout  # noqa: PLC0415
         from target_parquet_iceberg.plan import Method  # noqa: PLC0415
         from target_parquet_iceberg.table import Commit  # noqa: PLC0415
 
-        opened = IcebergTable(
-            "t", catalog.load_table("lake.t"), "bench", lambda _: None
-        )
+        table = catalog.load_table("lake.t")
+        opened = IcebergTable("t", table, "bench", lambda _: None, Layout())
         opened.commit(Commit(rows, Method.UPSERT, keys, {"v": 1}))
 
 

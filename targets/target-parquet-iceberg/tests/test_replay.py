@@ -97,3 +97,26 @@ def test_new_version_of_a_key_is_history(lake, say) -> None:
     newer = rows(say, (1, "b"))
     lake.load(say.state(t={"c": 1}), schema, *newer, say.state(t={"c": 2}), **APPEND)
     assert stored(lake) == [(1, "a"), (1, "b")]
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_a_row_with_a_key_is_stored_once_however_commits_fall(lake, say, size) -> None:
+    """Equal rows of one key are one row, in one commit as in two."""
+    schema = say.schema("t", ("id",), id="integer", v="string")
+    twice = [*rows(say, (1, "a")), say.state(t={"c": 1}), *rows(say, (1, "a"))]
+    settings = {**APPEND, "commit_max_rows": size}
+    lake.load(schema, *twice, say.state(t={"c": 2}), **settings)
+    assert stored(lake) == [(1, "a")]
+
+
+def test_a_crash_while_rows_come_again_repeats_none(lake, say) -> None:
+    """The bookmark stays ahead until all has come again, so no run starts too early."""
+    schema = say.schema("t", (), id="integer", v="string")
+    all_rows = rows(say, (1, "a"), (2, "b"), (3, "c"))
+    lake.load(say.state(), schema, *all_rows, say.state(t={"c": 3}), **APPEND)
+    cut = lake.load(say.state(), schema, all_rows[0], say.state(t={"c": 1}), **APPEND)
+    assert (cut.code, cut.states) == (75, [say.state()["value"]])
+    rest = [*all_rows[1:], *rows(say, (4, "d")), say.state(t={"c": 4})]
+    again = lake.load(say.state(), schema, all_rows[0], *rest, **APPEND)
+    assert again.code == 0
+    assert stored(lake) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]

@@ -28,7 +28,7 @@ class DativoStateStoreManager(StateStoreManager):
 
     def __init__(self, uri: str, **_settings: t.Any) -> None:
         super().__init__()
-        self._bookmarks = Bookmarks(settings_of(uri))
+        self._bookmarks = Bookmarks(settings_of(uri), makes=True)
 
     def get(self, state_id: str) -> MeltanoState | None:
         """Return the bookmarks of all tables, if a pipeline of that name has run."""

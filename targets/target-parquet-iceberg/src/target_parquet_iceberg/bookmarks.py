@@ -9,6 +9,7 @@ from functools import cached_property
 
 from dativo_core.errors import ConfigurationError
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchNamespaceError
+from sqlalchemy.exc import IntegrityError
 
 from target_parquet_iceberg.catalogs import is_remote, local, open_catalog
 from target_parquet_iceberg.failures import explained
@@ -26,9 +27,15 @@ MANUAL_RUN = "state-set-by-hand"
 
 
 class Bookmarks:
-    """The bookmarks of all tables of a namespace."""
+    """The bookmarks of all tables of a namespace.
 
-    def __init__(self, config: Mapping[str, t.Any]) -> None:
+    Args:
+        config: The target's settings.
+        makes: Whether to make a local warehouse that is not there, as a first run does.
+    """
+
+    def __init__(self, config: Mapping[str, t.Any], *, makes: bool = False) -> None:
+        self._makes = makes
         self._settings = with_defaults(config)
         self._namespace = self._settings["namespace"]
 
@@ -36,7 +43,8 @@ class Bookmarks:
     def _catalog(self) -> Catalog:
         warehouse = self._settings["warehouse"]
         # To open a local warehouse would be to make it.
-        if not is_remote(warehouse) and not local(warehouse).is_dir():
+        is_there = self._makes or is_remote(warehouse) or local(warehouse).is_dir()
+        if not is_there:
             msg = f"There is no warehouse at {local(warehouse)}."
             raise ConfigurationError(msg, hint="Name it with --warehouse or --config.")
         with explained(warehouse):
@@ -80,7 +88,7 @@ class Bookmarks:
         self._write_pipelines([other for other in self.pipelines() if other != name])
 
     def _write_pipelines(self, names: list[str]) -> None:
-        with contextlib.suppress(NamespaceAlreadyExistsError):
+        with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
             self._catalog.create_namespace(self._namespace)
         updates = {PIPELINES: json.dumps(sorted(names))}
         self._catalog.update_namespace_properties(self._namespace, updates=updates)

@@ -112,6 +112,11 @@ class ExplainedTable:
         """Tell whether a part of a full load is durable already."""
         return self._inner.knows(version)
 
+    def repeats(self, commit: Commit, *, is_end: bool) -> bool:
+        """Tell whether the tap is still sending rows again that the table has."""
+        with explained(self._warehouse):
+            return self._inner.repeats(commit, is_end=is_end)
+
     def commit(self, commit: Commit) -> None:
         """Commit to the table."""
         with explained(self._warehouse):

@@ -25,7 +25,7 @@ from pyiceberg.exceptions import (
     ValidationException,
 )
 from requests import RequestException
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from target_parquet_iceberg.reconcile import creation
 from target_parquet_iceberg.snapshots import SnapshotWriter
@@ -100,7 +100,8 @@ class IcebergWarehouse:
             self._upkeep.look_after([opened.present for opened in self._opened])
 
     def _create(self, identifier: tuple[str, str], plan: Plan) -> PyIcebergTable:
-        with contextlib.suppress(NamespaceAlreadyExistsError):
+        # PyIceberg's SQL catalog looks, then inserts: another run may come between.
+        with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
             self._catalog.create_namespace(self._namespace)
         fields = [
             pa.field(c.name, c.type, metadata={"doc": c.doc} if c.doc else None)
@@ -156,6 +157,10 @@ class IcebergTable:
     def knows(self, version: int) -> bool:
         """Tell whether a full load has begun, or is what readers see now."""
         return knows(self._table, version)
+
+    def repeats(self, commit: Commit, *, is_end: bool) -> bool:
+        """Tell whether the tap is still sending rows again that the table has."""
+        return self._staging.repeats(self._table, commit, is_end=is_end)
 
     def commit(self, commit: Commit) -> None:
         """Commit rows, schema and bookmark in one transaction.
@@ -222,6 +227,10 @@ class IcebergTable:
         except _UNANSWERED as error:
             logger.warning("Table %s: no answer (%s)", self._name, error)
             return False
+        except ValueError as error:  # PyIceberg compares the tables' UUIDs
+            what = f"Table {self._name}: another run has made it anew meanwhile."
+            hint = "Let only one run load a table at a time."
+            raise FencedError(what, hint=hint) from error
         landed = [writer for writer in sent if writer.is_part_of(self._table)]
         for writer in sent:
             if writer.is_refused and writer not in landed:

@@ -68,7 +68,8 @@ class Load:
         self._streams: dict[str, StreamLoad] = {}
         self._tables: dict[str, str] = {}
         self._barrier: Json | None = None
-        self._emitted: Json = {}
+        self._told: Json = {}
+        self._emitted: Json | None = None
         self._last_commit = clock()
 
     def schema(self, message: messages.Schema) -> None:
@@ -102,6 +103,8 @@ class Load:
     def state(self, value: Json) -> None:
         """Take a barrier, and commit if it is time."""
         self._barrier = value
+        if not self._streams:  # what the tap starts from
+            self._told = value
         for stream in self._streams.values():
             stream.intake.covered = stream.intake.seen
         if self._is_due():
@@ -124,10 +127,10 @@ class Load:
             for name, stream in self._streams.items()
             if not stream.is_whole(self._barrier)
         ]
-        self._commit(is_end=True)
+        cut += self._commit(is_end=True)
         self._summarise()
         if cut:
-            what = f"The input ended in the middle of {', '.join(sorted(cut))}."
+            what = f"The input ended in the middle of {', '.join(sorted({*cut}))}."
             hint = (
                 "What STATE covers is stored, the rest is not published: run again. "
                 "For a tap that sends no STATE set completion: eof."
@@ -141,8 +144,13 @@ class Load:
             # Opened now: whoever commits from here on fences this run.
             self._warehouse.table(plan),
             trusts_end=self._settings.get("completion") == "eof",
-            started_from=states.bookmark(self._barrier or {}, plan.stream),
+            started_from=self._started_from(plan.stream),
         )
+
+    def _started_from(self, stream: str) -> Json | None:
+        if self._barrier is None:
+            return None
+        return states.bookmark(self._barrier, stream) or {}
 
     def _is_due(self) -> bool:
         intakes = [stream.intake for stream in self._streams.values()]
@@ -152,7 +160,7 @@ class Load:
             or self._clock() - self._last_commit >= self._limits.seconds
         )
 
-    def _commit(self, *, is_end: bool = False) -> None:
+    def _commit(self, *, is_end: bool = False) -> list[str]:
         # All before the first commit: too many dead letters stop the run between two
         # barriers, not between two tables.
         for stream in self._streams.values():
@@ -164,10 +172,12 @@ class Load:
         ]
         self._last_commit = self._clock()
         if self._barrier is not None:
-            value = states.withhold(self._barrier, held, self._emitted)
-            if value != self._emitted:
+            earlier = self._told if self._emitted is None else self._emitted
+            value = states.withhold(self._barrier, held, earlier)
+            if value != (self._emitted or {}):
                 self._emit(value)
                 self._emitted = value
+        return held
 
     def _decode(self, stream: StreamLoad) -> None:
         letters = stream.decode()

@@ -78,6 +78,10 @@ class ParquetTable:
         """Tell that no part of a full load is ever durable before the end."""
         return False
 
+    def repeats(self, commit: Commit, *, is_end: bool) -> bool:  # noqa: ARG002
+        """Tell that no row is recognised: appends to files are not exactly once."""
+        return False
+
     def commit(self, commit: Commit) -> None:
         """Add files, or replace them all, then write the bookmark.
 

@@ -72,6 +72,11 @@ class Seen:
         self._once = once
         self._copies: Counter[bytes] = Counter()
 
+    @property
+    def left(self) -> int:
+        """Count the rows that have not come again."""
+        return sum(self._copies.values())
+
     def copy(self) -> Seen:
         """Return what is left, to be used up on its own."""
         copy = Seen(once=self._once)
@@ -88,12 +93,15 @@ class Seen:
 
     def is_new(self, prints: pa.Array) -> pa.Array:
         """Tell for each incoming row whether the table lacks it."""
-        if not self._copies:
+        is_plain = not self._once or pc.count_distinct(prints).as_py() == len(prints)
+        if not self._copies and is_plain:
             return pa.repeat(pa.scalar(value=True), len(prints))
         return pa.array([self._take(value) for value in prints.to_pylist()], pa.bool_())
 
     def _take(self, value: bytes) -> bool:
         copies = self._copies.get(value, 0)
-        if copies and not self._once:
+        if self._once:
+            self._copies[value] = 1
+        elif copies:
             self._copies[value] = copies - 1
         return not copies

@@ -30,7 +30,7 @@ from pyiceberg.io.pyarrow import (
 )
 from pyiceberg.table import DataScan, FileScanTask, IncrementalAppendScan
 from pyiceberg.table.refs import MAIN_BRANCH
-from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.snapshots import Operation, ancestors_between_ids
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
@@ -111,33 +111,43 @@ class SnapshotWriter:
 
     def append_new(self, rows: pa.Table, seen: Seen) -> Delta:
         """Write the rows that have not been seen as new data files."""
+        return self.append(rows.filter(self.is_new(rows, seen)))
+
+    def is_new(self, rows: pa.Table, seen: Seen) -> pa.Array:
+        """Tell for each row whether it has not been seen; use up what has."""
         whole = conform(rows, self.arrow_schema())
-        is_new = seen.is_new(fingerprints(whole, comparable(whole.column_names)))
-        return self.append(whole.filter(is_new))
+        return seen.is_new(fingerprints(whole, comparable(whole.column_names)))
 
     def seen_near(self, rows: pa.Table, keys: Sequence[str]) -> Seen:
         """Collect the table's rows whose keys lie in the range of these."""
         tasks = self._tasks(_within(bounds(rows.select(list(keys)))))
         return self._seen(Seen(once=True), tasks)
 
-    def seen_since(self, since: int | None, until: int | None) -> Seen:
-        """Collect the rows that were appended after one snapshot, up to another.
+    def seen_since(self, since: int | None, until: int | None, mark: str) -> Seen:
+        """Collect the rows that marked snapshots have appended between two others.
 
-        From the beginning it is the rows that are there: their snapshots may have
-        expired. So may `until`; then nothing but maintenance has happened since.
+        Other engines write without the mark, and an overwrite of theirs would bring
+        every row once more. Where snapshots have expired it is all rows.
         """
         seen = Seen(once=False)
-        if since == until:
+        if until is None or since == until:
             return seen
-        if since is None:
+        if self.metadata.snapshot_by_id(until) is None:
             return self._seen(seen, self._tasks(AlwaysTrue()))
-        tasks: Iterable[FileScanTask] = IncrementalAppendScan(
-            self.metadata,
-            self._io,
-            from_snapshot_id=since,
-            to_snapshot_id=until if self.metadata.snapshot_by_id(until or 0) else None,
-        ).plan_files()
-        return self._seen(seen, tasks)
+        history = list(ancestors_between_ids(since, until, self.metadata))
+        if not history or history[-1].parent_snapshot_id != since:
+            return self._seen(seen, self._tasks(AlwaysTrue()))
+        for snapshot in history:
+            if snapshot.summary and mark in snapshot.summary.additional_properties:
+                tasks: Iterable[FileScanTask] = IncrementalAppendScan(
+                    self.metadata,
+                    self._io,
+                    from_snapshot_id=snapshot.snapshot_id,
+                    from_snapshot_inclusive=True,
+                    to_snapshot_id=snapshot.snapshot_id,
+                ).plan_files()
+                self._seen(seen, tasks)
+        return seen
 
     def _seen(self, seen: Seen, tasks: Iterable[FileScanTask]) -> Seen:
         schema = self.arrow_schema()

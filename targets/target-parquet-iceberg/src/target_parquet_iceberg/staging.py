@@ -80,6 +80,7 @@ class Staging:
         self._opened_at = snapshot.snapshot_id if snapshot else None
         self._replayed: Seen | None = None
         self._replaying: Seen | None = None
+        self._next_look = 0
 
     def stage(self, table: Table, commit: Commit, fence: Fence) -> SnapshotWriter:
         """Return a transaction that holds the commit and moves the fence."""
@@ -90,6 +91,33 @@ class Staging:
             writer.discard()
             raise
         return writer
+
+    def repeats(self, table: Table, commit: Commit, *, is_end: bool) -> bool:
+        """Tell whether the tap is still sending rows again that the table has.
+
+        Its bookmark must not become the table's before that is over: the next run
+        would start from it and take the rest for new rows. Rows that left the source
+        never come again, so the table's own bookmark is an end too, and so is a new
+        row at the end of the input.
+        """
+        if commit.keys or commit.started_from is None:
+            return False
+        if commit.bookmark == self._opened_with:
+            return False
+        writer = SnapshotWriter(table.transaction())
+        if commit.rows is not None:
+            self._evolve(writer, commit.rows.schema)
+        seen = self._sent_before(writer, commit)
+        if seen is None or not seen.left:
+            return False
+        if commit.rows is None:
+            return True
+        count = commit.rows.num_rows
+        if not is_end and count < max(seen.left, self._next_look):
+            return True  # too few to be all; each look costs as much as a commit
+        self._next_look = 2 * count
+        is_new = writer.is_new(commit.rows, seen)
+        return bool(seen.left) and not (is_end and is_new[-1].as_py())
 
     def landed(self, table: Table) -> None:
         """Take note that the last commit is in the table."""
@@ -166,15 +194,15 @@ class Staging:
         With keys: those at the bookmark. Without: those that a run sends again which
         starts behind the table. None where nothing can come twice.
         """
-        if commit.method is Method.OVERWRITE or commit.rows is None:
+        if commit.method is Method.OVERWRITE:
             return None
-        if commit.keys:
+        if commit.keys and commit.rows is not None:
             return writer.seen_near(commit.rows, commit.keys)
         if self._opened_with == (commit.started_from or {}):
             return None
         if self._replayed is None:
             since = _snapshot_with(writer, commit.started_from or {})
-            self._replayed = writer.seen_since(since, self._opened_at)
+            self._replayed = writer.seen_since(since, self._opened_at, RUN_ID)
         self._replaying = self._replayed.copy()
         return self._replaying
 

@@ -118,6 +118,8 @@ class StreamLoad:
         bookmark = states.bookmark(barrier or {}, self.name)
         whole = self.is_whole(barrier)
         rows = self._rows(covered_only=is_end and not whole)
+        if self._repeats(rows, bookmark, is_end=is_end):
+            return False
         if self.intake.method is not Method.OVERWRITE or self._is_published(rows):
             self._store(rows, bookmark)
             return True
@@ -126,6 +128,15 @@ class StreamLoad:
             return False
         self._store_load(rows, bookmark, completes=completes)
         return True
+
+    def _repeats(
+        self, rows: pa.Table | None, bookmark: Json | None, *, is_end: bool
+    ) -> bool:
+        if self.intake.method is not Method.APPEND or (is_end and self._trusts_end):
+            return False
+        keys, started_from = self.intake.plan.keys, self._started_from
+        commit = Commit(rows, Method.APPEND, keys, bookmark, started_from=started_from)
+        return self._table.repeats(commit, is_end=is_end)
 
     def _is_published(self, rows: pa.Table | None) -> bool:
         """Tell whether the load is over; more rows would begin another one."""

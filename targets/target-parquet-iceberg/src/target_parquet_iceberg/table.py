@@ -48,6 +48,9 @@ class Table(t.Protocol):
     def knows(self, version: int) -> bool:
         """Tell whether a part of this full load is durable already."""
 
+    def repeats(self, commit: Commit, *, is_end: bool) -> bool:
+        """Tell whether the tap is still sending rows again that the table has."""
+
     def commit(self, commit: Commit) -> None:
         """Make the commit durable and visible.
 
