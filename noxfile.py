@@ -96,6 +96,13 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Let storage and catalogs fail in every way that is known."""
+    sync(session)
+    run_pytest(session, "tests/test_storage_faults.py", "-m", "slow or not slow")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the code blocks of the documentation."""
     sync(session)

@@ -106,7 +106,9 @@ class Story:
         """Load the beginning of the stream."""
         assert self.load(BEGINNING).target.code == COMPLETE
 
-    def fails(self, code: int, *words: str, **changed: t.Any) -> None:
+    def fails(
+        self, code: int, *words: str, is_readable: bool = True, **changed: t.Any
+    ) -> None:
         """Load the rest, which must end with the code, one line and no secret."""
         flow = self.load(**changed)
         assert flow.target.code == code, flow.target.stderr
@@ -115,7 +117,8 @@ class Story:
         assert "Traceback" not in flow.target.stderr
         for word in words:
             assert word in error["message"]
-        assert self.covered <= set(self.numbers())
+        if is_readable:
+            assert self.covered <= set(self.numbers())
 
     @property
     def covered(self) -> set[int]:
@@ -390,7 +393,11 @@ def through(on_rest, proxy) -> Story:
     return on_rest
 
 
-ANSWERS = ["500", "502", "504", "hang-up", "silence"]
+ANSWERS = [
+    "500",
+    "hang-up",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("502", "504", "silence")),
+]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -439,7 +446,10 @@ def disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-@pytest.mark.parametrize("free_kilobytes", [0, 4, 16, 64, 128])
+@pytest.mark.parametrize(
+    "free_kilobytes",
+    [0, 64, *(pytest.param(room, marks=pytest.mark.slow) for room in (4, 16, 128))],
+)
 @pytest.mark.parametrize("catalog", ["beside", "elsewhere"])
 def test_full_disk(tmp_path, run, method, disk, free_kilobytes, catalog) -> None:
     """The disk fills up while data, manifests, metadata or catalog is written: 75."""
@@ -451,8 +461,10 @@ def test_full_disk(tmp_path, run, method, disk, free_kilobytes, catalog) -> None
     story.begin()
     filler = disk / "filler"
     fill(filler, os.statvfs(disk), free_kilobytes * 1024)
-    story.fails(TRY_LATER, "full")
+    # SQLite cannot even be opened on a disk without room for its shared memory.
+    story.fails(TRY_LATER, "full", is_readable=catalog == "elsewhere")
     filler.unlink()
+    assert story.covered <= set(story.numbers())
     story.completes()
 
 
