@@ -140,8 +140,8 @@ _PROPERTIES = th.PropertiesList(
         th.StringType(allowed_values=LOAD_METHODS),
         title="Load method",
         description=(
-            "Default: upsert for streams with key properties; without keys overwrite "
-            "for full loads that carry a version, else append-only."
+            "Default: full loads that carry a version replace the table when they are "
+            "whole; else upsert with key properties, append-only without."
         ),
     ),
     th.Property(
