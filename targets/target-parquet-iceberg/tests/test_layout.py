@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -118,8 +119,14 @@ def test_setting_not_given_leaves_what_the_table_has(lake, say) -> None:
     """Sort order and partitions that another tool has set survive a load."""
     table = load_two(lake, say, sort_by=["id"], partition_by=["bucket(2, id)"])
     order, spec = table.sort_order(), table.spec()
-    table = load_two(lake, say)
-    assert (table.sort_order(), table.spec()) == (order, spec)
+    went_on = (say.record("s", id=9), say.state(s={"n": 9}))
+    head = say.schema("s", **FIELDS)
+    bookmark = json.loads(table.properties["dativo.state"])
+    outcome = lake.load(
+        say.state(s=bookmark), head, *went_on, load_method="append-only"
+    )
+    table = lake.table("s")
+    assert (outcome.code, table.sort_order(), table.spec()) == (0, order, spec)
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)

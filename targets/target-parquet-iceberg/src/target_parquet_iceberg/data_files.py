@@ -44,10 +44,16 @@ from target_parquet_iceberg.arrange import (
     windows,
 )
 from target_parquet_iceberg.evolution import conform
+from target_parquet_iceberg.parquet_options import (
+    bloom_columns,
+    has_bloom_filter,
+    numbers,
+    writer_options,
+)
 from target_parquet_iceberg.transforms import physical, transformed
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from pyiceberg.io import FileIO
     from pyiceberg.schema import Schema
@@ -60,9 +66,6 @@ TARGET_BYTES = "write.target-file-size-bytes"
 TARGET_BYTES_DEFAULT = 256 * 2**20
 GROUP_BYTES = "write.parquet.row-group-size-bytes"
 GROUP_BYTES_DEFAULT = 256 * 2**20
-BLOOM_ENABLED = "write.parquet.bloom-filter-enabled.column."
-BLOOM_RATE = "write.parquet.bloom-filter-fpp.column."
-BLOOM_RATE_DEFAULT = 0.01
 LONGEST_FOLDER = 120
 _KNOWN_OPTIONS = frozenset(inspect.signature(pq.ParquetWriter.__init__).parameters)
 
@@ -238,7 +241,7 @@ class DataFileWriter:
 
     @cached_property
     def _sizes(self) -> Sizes:
-        number = _numbers(self.metadata.properties)
+        number = numbers(self.metadata.properties)
         return Sizes(
             file_bytes=number(TARGET_BYTES, TARGET_BYTES_DEFAULT),
             group_bytes=number(GROUP_BYTES, GROUP_BYTES_DEFAULT),
@@ -334,51 +337,6 @@ def _short(step: str) -> str:
     return f"{step[:LONGEST_FOLDER].rpartition('%')[0] or step[:80]}~{digest}"
 
 
-def writer_options(properties: Mapping[str, str]) -> dict[str, t.Any]:
-    """Translate table properties to the arguments of pyarrow's ParquetWriter."""
-    number = _numbers(properties)
-    codec = properties.get(TableProperties.PARQUET_COMPRESSION, "zstd")
-    level = properties.get(TableProperties.PARQUET_COMPRESSION_LEVEL)
-    rows_of_page = number(
-        TableProperties.PARQUET_PAGE_ROW_LIMIT,
-        TableProperties.PARQUET_PAGE_ROW_LIMIT_DEFAULT,
-    )
-    return {
-        "compression": "none" if codec == "uncompressed" else codec,
-        "compression_level": None if level is None else int(level),
-        "data_page_size": number(
-            TableProperties.PARQUET_PAGE_SIZE_BYTES,
-            TableProperties.PARQUET_PAGE_SIZE_BYTES_DEFAULT,
-        ),
-        "dictionary_pagesize_limit": number(
-            TableProperties.PARQUET_DICT_SIZE_BYTES,
-            TableProperties.PARQUET_DICT_SIZE_BYTES_DEFAULT,
-        ),
-        "write_batch_size": rows_of_page,
-        "max_rows_per_page": rows_of_page,
-        "store_decimal_as_integer": True,
-        "write_page_index": True,
-    }
-
-
-def bloom_columns(properties: Mapping[str, str]) -> dict[str, float]:
-    """Return the columns that want a bloom filter, and its rate of false positives."""
-    return {
-        key.removeprefix(BLOOM_ENABLED): float(
-            properties.get(
-                BLOOM_RATE + key.removeprefix(BLOOM_ENABLED), BLOOM_RATE_DEFAULT
-            )
-        )
-        for key, value in properties.items()
-        if key.startswith(BLOOM_ENABLED) and value == "true"
-    }
-
-
-def has_bloom_filter(kind: pa.DataType) -> bool:
-    """Tell whether engines look up values of a type in bloom filters."""
-    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind))
-
-
 def physical_column(
     rows: pa.Table, schema: Schema, field_id: int, transform: str
 ) -> pa.ChunkedArray:
@@ -435,7 +393,3 @@ def _leaves(kind: pa.DataType) -> int:
     if pa.types.is_map(kind):
         return _leaves(kind.key_type) + _leaves(kind.item_type)
     return _leaves(kind.value_type) if pa.types.is_list(kind) else 1
-
-
-def _numbers(properties: Mapping[str, str]) -> t.Callable[[str, int], int]:
-    return lambda name, default: int(properties.get(name, default))
