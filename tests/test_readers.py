@@ -335,7 +335,9 @@ def locations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Make all tables; return where their metadata lies."""
     warehouse = str(tmp_path_factory.mktemp("lake"))
     for name, case in CASES.items():
-        config = {"warehouse": warehouse, "streams": {"s": {"table": name}}}
+        table = {"s": {"table": name}}
+        rest = {"enabled": False}  # it would merge what is to be read
+        config = {"warehouse": warehouse, "streams": table, "maintenance": rest}
         for number, lines in enumerate(case.loads):
             state = {"type": "STATE", "value": {"bookmarks": {"s": {"v": number}}}}
             run_target({**config, **case.settings}, [*lines, state], case.rule)

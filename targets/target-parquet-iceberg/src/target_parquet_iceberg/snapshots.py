@@ -48,6 +48,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.snapshots import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,8 @@ class SnapshotWriter:
         """Collect the rows that marked snapshots have appended between two others.
 
         Other engines write without the mark, and an overwrite of theirs would bring
-        every row once more. Where snapshots have expired it is all rows.
+        every row once more. Where snapshots have expired, or files have been merged,
+        it is all rows.
         """
         seen = Seen(once=False)
         if until is None or since == until:
@@ -135,7 +137,8 @@ class SnapshotWriter:
         if self.metadata.snapshot_by_id(until) is None:
             return self._seen(seen, self._tasks(AlwaysTrue()))
         history = list(ancestors_between_ids(since, until, self.metadata))
-        if not history or history[-1].parent_snapshot_id != since:
+        is_whole = bool(history) and history[-1].parent_snapshot_id == since
+        if not is_whole or any(_is_maintenance(snapshot) for snapshot in history):
             return self._seen(seen, self._tasks(AlwaysTrue()))
         for snapshot in history:
             if snapshot.summary and mark in snapshot.summary.additional_properties:
@@ -326,6 +329,10 @@ t.cast("t.Any", ArrowProjectionVisitor).list = _with_nulls
 # Their constructors are typed for keyword arguments only, and take none.
 _at_least: t.Any = GreaterThanOrEqual
 _at_most: t.Any = LessThanOrEqual
+
+
+def _is_maintenance(snapshot: Snapshot) -> bool:
+    return bool(snapshot.summary and snapshot.summary.operation == Operation.REPLACE)
 
 
 def _within(limits: dict[str, tuple[t.Any, t.Any]]) -> BooleanExpression:
