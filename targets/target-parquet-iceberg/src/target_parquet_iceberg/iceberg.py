@@ -15,6 +15,7 @@ import typing as t
 import pyarrow as pa
 from dativo_core.errors import FencedError, TryLaterError
 from pyiceberg.exceptions import (
+    BadRequestError,
     CommitFailedException,
     CommitStateUnknownException,
     NamespaceAlreadyExistsError,
@@ -45,7 +46,8 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 10
-_REFUSED = (CommitFailedException, ValidationException)
+# A branch that another run has dropped meanwhile is a bad request to some catalogs.
+_REFUSED = (BadRequestError, CommitFailedException, ValidationException)
 _UNANSWERED = (
     CommitStateUnknownException,
     ConnectionError,
