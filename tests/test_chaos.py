@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 500
 SEED = 7
 
 
-# Every run kills at its own moments; `nox -s chaos` does it a thousand times, with REST.
+# `nox -s chaos` kills a thousand times, and with the REST catalog too.
 @pytest.mark.parametrize(
     ("catalog", "kills"),
     [("sqlite", 24), pytest.param("rest", 6, marks=pytest.mark.slow)],
