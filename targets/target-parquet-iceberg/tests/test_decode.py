@@ -28,6 +28,12 @@ KINDS: dict[str, dict[str, t.Any]] = {
     "double": {"type": "number"},
     "cents": {"type": "number", "multipleOf": 0.01},
     "money": {"type": "string", "format": "singer.decimal", "precision": 9, "scale": 2},
+    "share": {
+        "type": "string",
+        "format": "singer.decimal",
+        "precision": 38,
+        "scale": 38,
+    },
     "date": {"type": "string", "format": "date"},
     "time": {"type": "string", "format": "time"},
     "moment": {"type": "string", "format": "date-time"},
@@ -133,6 +139,20 @@ def test_lanes_agree(kind, tokens) -> None:
     for index, token in enumerate(tokens):
         kept = values(slow.decode([b'{"c": %b}' % token.encode()]))
         assert ([found[index]] if index in found else []) == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "token"),
+    [
+        ("money", '"1e-231"'),
+        ("money", '"12345678.9e37"'),
+        ("cents", "7.0748102192685348547505725158897961e-7"),
+        ("share", '"4"'),
+    ],
+)
+def test_decimal_that_does_not_fit_is_rejected(kind, token) -> None:
+    """Arrow's own cast makes zeros of small numbers, and wraps large ones."""
+    assert decode(kind, token).rows.num_rows == 0
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | STRINGS

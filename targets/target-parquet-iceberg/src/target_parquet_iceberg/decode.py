@@ -229,10 +229,24 @@ def _cast(values: list[t.Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, pa.string()).cast(kind)
 
 
+def _decimal_texts(values: list[t.Any], kind: pa.DataType) -> pa.Array:
+    text = pa.array(values, pa.string())
+    exponent = pc.or_(pc.match_substring(text, "e"), pc.match_substring(text, "E"))
+    longest = pc.max(pc.binary_length(text)).as_py() or 0
+    if longest > _LONGEST or pc.any(exponent).as_py():
+        raise Unfit(str(kind))
+    # Arrow scales without looking for overflow: "4" as decimal(38, 38) is 0.597...
+    return text.cast(pa.decimal256(76, kind.scale)).cast(kind)
+
+
+# Beyond this, or with an exponent, Arrow makes 0.00 of "1e-231".
+_LONGEST = 38
+
+
 def _decimals(values: list[t.Any], kind: pa.DataType) -> pa.Array:
     if not {type(value) for value in values} <= _EXACT_NUMBERS:
         raise Unfit(str(kind))
-    return pa.array([Decimal(v) if type(v) is int else v for v in values], kind)
+    return _decimal_texts([None if v is None else str(v) for v in values], kind)
 
 
 _EXACT_NUMBERS = {int, Decimal, type(None)}
@@ -285,7 +299,7 @@ _WIRES = {
     "int32": Wire(_bounded(32), _plain),
     "int64": Wire(_bounded(64), _plain),
     "real": Wire(float | t.Literal["NaN", "Infinity", "-Infinity"], _real),
-    "decimal text": Wire(str, _cast),
+    "decimal text": Wire(str, _decimal_texts),
     "decimal number": Wire(t.Any, _decimals),
     "string": Wire(str, _plain),
     "binary": Wire(bytes, _plain),
