@@ -2,112 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import logging
 import random
-import time
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from dativo_core.errors import FencedError
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType
-from target_parquet_iceberg import maintenance, rollback
+from target_parquet_iceberg import maintenance
 from target_parquet_iceberg.bookmarks import Bookmarks
 from target_parquet_iceberg.catalogs import open_catalog
-from target_parquet_iceberg.expiry import Leaving, forget, leaving
-from target_parquet_iceberg.iceberg import IcebergWarehouse
-from target_parquet_iceberg.inventory import content
-from target_parquet_iceberg.maintenance import Maintenance, health_of
-from target_parquet_iceberg.messages import Schema
-from target_parquet_iceberg.orphans import orphans
-from target_parquet_iceberg.plan import Method, plan
-from target_parquet_iceberg.policy import Budget, Policy
-from target_parquet_iceberg.snapshots import CostRule, SnapshotWriter
+from target_parquet_iceberg.maintenance import Maintenance
+from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.policy import Policy
+from target_parquet_iceberg.snapshots import SnapshotWriter
 from target_parquet_iceberg.table import Commit
 
-DAY = 86_400
-NO_HISTORY = Policy(keep_snapshots=2, keep_days=0)
 WITH_HISTORY = Policy(keep_snapshots=1_000)
-PARTS = {"id": {"type": "integer"}, "v": {"type": ["string", "null"]}}
-
-
-@pytest.fixture(autouse=True)
-def _position_deletes(monkeypatch):
-    """Let upserts write delete files, however small the data files are."""
-    values = {"small_bytes": 0, "hit_ratio": 1.0}
-
-    def set_fields(self, **_given):
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
-    monkeypatch.setattr(CostRule, "__init__", set_fields)
-
-
-class Yard:
-    """A table with a run that loads it, and maintenance at any time of day."""
-
-    def __init__(self, lake, keys=("id",), catalog=None):
-        self.lake = lake
-        self.catalog = catalog or lake.catalog
-        self.plan = plan(Schema("s", {"properties": PARTS}, keys), {})
-
-    def open(self, run_id="r1"):
-        warehouse = IcebergWarehouse(
-            self.catalog, "lake", run_id, lambda _attempt: None
-        )
-        return warehouse.table(self.plan)
-
-    def commit(self, table, first, last, value, method=Method.UPSERT, **more):
-        rows = pa.table({"id": range(first, last), "v": [value] * (last - first)})
-        table.commit(Commit(rows, method, self.plan.keys, {"n": value}, **more))
-
-    @property
-    def table(self):
-        return self.catalog.load_table(("lake", "s"))
-
-    def maintain(self, policy=NO_HISTORY, days=0.0, thorough=True, table=None):
-        clock = itertools.count().__next__
-        policy = policy.thorough(1_000) if thorough else policy
-        budget = Budget(policy, lambda: clock() / 1_000)
-        now = lambda: time.time() + 1 + days * DAY  # noqa: E731
-        return Maintenance(policy, budget, now).visit(table or self.table)
-
-    def rows(self):
-        """Return the rows, as both engines agree."""
-        ours = [
-            (row["id"], row["v"]) for row in self.table.scan().to_arrow().to_pylist()
-        ]
-        theirs = self.lake.query("SELECT id, v FROM lake.s")
-        assert sorted(ours) == sorted(theirs)
-        return sorted(ours)
-
-    def files(self, pattern="**/*"):
-        return {p for p in (self.lake.folder / "lake").glob(pattern) if p.is_file()}
-
-    def health(self, policy=NO_HISTORY):
-        return health_of(self.table, policy, time.time() + 1)
-
-    def read_everything(self):
-        """Read every snapshot and every branch that is left; return the row counts."""
-        table = self.table
-        heads = {ref.snapshot_id for ref in table.refs().values()}
-        ids = {snapshot.snapshot_id for snapshot in table.metadata.snapshots}
-        assert heads <= ids
-        return {n: table.scan(snapshot_id=n).to_arrow().num_rows for n in ids}
-
-
-@pytest.fixture
-def yard(lake):
-    """A yard whose table has the key `id`."""
-    return Yard(lake)
 
 
 def test_sixty_commits_leave_a_small_table(yard) -> None:
@@ -268,189 +184,6 @@ def test_another_run_is_not_fenced_by_maintenance(yard) -> None:
     assert stored == {"s": {"n": "later"}}
 
 
-def test_rollback_after_compaction_restores_the_bookmark(yard) -> None:
-    """A compacted snapshot still tells which run its rows are from."""
-    for n in range(4):
-        yard.commit(yard.open(f"r{n}"), n * 10, n * 10 + 10, str(n))
-    yard.maintain()
-    yard.commit(yard.open("bad"), 0, 40, "bad")
-    rollback.rollback(yard.table, "r3")
-    assert json.loads(yard.table.properties["dativo.state"]) == {"n": "3"}
-    assert len(yard.rows()) == 40
-    assert "bad" not in {value for _, value in yard.rows()}
-
-
-def test_expiry_deletes_files_that_nothing_needs(yard) -> None:
-    """Files go from the disk; every snapshot and branch that is left can be read."""
-    table = yard.open()
-    for n in range(10):
-        yard.commit(table, n * 10, n * 10 + 10, "a")
-    tagged = yard.table.metadata.snapshots[3].snapshot_id
-    yard.table.manage_snapshots().create_tag(tagged, "audit").commit()
-    yard.table.manage_snapshots().create_branch(
-        yard.table.metadata.snapshots[5].snapshot_id, "trial"
-    ).commit()
-    yard.maintain()
-    yard.commit(table, 0, 10, "b")
-    yard.commit(table, 0, 10, "c")
-    files = yard.files()
-    report = yard.maintain()
-    assert report.deleted > 0
-    gone = files - yard.files()
-    assert len(gone) >= report.deleted
-    left = yard.read_everything()
-    assert left[tagged] == 40
-    assert left[yard.table.refs()["trial"].snapshot_id] == 60
-    assert left[yard.table.current_snapshot().snapshot_id] == 100
-    yard.table.manage_snapshots().remove_tag("audit").commit()
-    yard.table.manage_snapshots().remove_branch("trial").commit()
-    yard.commit(table, 0, 10, "d")
-    yard.commit(table, 0, 10, "e")
-    yard.maintain()
-    yard.maintain()
-    needed = {
-        entry.data_file.file_path
-        for snapshot in yard.table.metadata.snapshots
-        for manifest in snapshot.manifests(yard.table.io)
-        for entry in manifest.fetch_manifest_entry(yard.table.io)
-    }
-    on_disk = {path.as_uri() for path in yard.files("**/data/*")}
-    assert on_disk == needed
-    assert len(yard.rows()) == 100
-
-
-def test_age_counts_from_the_replacement(yard) -> None:
-    """What readers saw until an hour ago is young, however long ago it was written."""
-    table = yard.open()
-    for n in range(3):
-        yard.commit(table, n, n + 1, str(n))
-    metadata = yard.table.metadata
-    first, second, _third = (s.snapshot_id for s in metadata.snapshots)
-    policy = Policy(keep_snapshots=1, keep_days=1)
-    times = [s.timestamp_ms / 1_000 for s in metadata.snapshots]
-    assert not leaving(metadata, policy, times[1] + DAY - 1).snapshots
-    between = (times[1] + times[2]) / 2 + DAY
-    assert leaving(metadata, policy, between).snapshots == {first}
-    assert leaving(metadata, policy, times[2] + DAY + 1).snapshots == {first, second}
-
-
-def test_too_many_snapshots_expire_after_an_hour(yard) -> None:
-    """A busy table keeps an hour of history, not a day of thousands of snapshots."""
-    table = yard.open()
-    for n in range(12):
-        yard.commit(table, n, n + 1, str(n))
-    policy = Policy(keep_snapshots=2, keep_days=1, max_snapshots=5)
-    now = time.time()
-    assert not leaving(yard.table.metadata, policy, now).snapshots
-    assert len(leaving(yard.table.metadata, policy, now + 3_700).snapshots) == 7
-
-
-def test_expiry_never_takes_a_snapshot_that_became_a_head(yard) -> None:
-    """A rollback between choice and commit makes the catalog refuse the expiry."""
-    for n in range(4):
-        yard.commit(yard.open(f"r{n}"), n, n + 1, str(n))
-    stale = yard.table
-    chosen = leaving(stale.metadata, Policy(1, 0, 1, 0), time.time() + DAY)
-    rollback.rollback(yard.table, "r0")
-    with pytest.raises(CommitFailedException):
-        forget(stale, chosen)
-    assert len(yard.rows()) == 1
-
-
-def test_files_outlive_an_expiry_that_was_not_answered(yard, monkeypatch) -> None:
-    """Without the catalog's word that the expiry is committed, no file is deleted."""
-    table = yard.open()
-    for n in range(5):
-        yard.commit(table, 0, 10, str(n))
-    files = yard.files("**/data/*")
-
-    def unanswered(*_arguments, **_options):
-        raise CommitStateUnknownException
-
-    opened = yard.table
-    monkeypatch.setattr(type(opened), "_do_commit", unanswered)
-    chosen = Leaving(frozenset([opened.metadata.snapshots[0].snapshot_id]))
-    with pytest.raises(CommitStateUnknownException):
-        forget(opened, chosen)
-    assert yard.files("**/data/*") == files
-
-
-def test_orphans_are_deleted_when_they_are_old(yard) -> None:
-    """A file that nothing refers to goes after three days, and not a minute before."""
-    table = yard.open()
-    yard.commit(table, 0, 10, "a")
-    data = yard.lake.folder / "lake" / "s" / "data"
-    (data / "killed.parquet").write_bytes(b"half a file")
-    (data / "deep").mkdir()
-    (data / "deep" / "er.parquet").write_bytes(b"")
-    assert yard.maintain(days=2.9).orphans == 0
-    assert yard.maintain(days=3.1).orphans == 2
-    assert {path.name for path in data.rglob("*.parquet")} == {
-        Path(entry.data_file.file_path).name for entry in content(yard.table).data
-    }
-    assert len(yard.rows()) == 10
-
-
-def test_orphans_of_a_load_in_progress_are_safe(yard) -> None:
-    """What lies on a branch is part of the table, however old it is."""
-    table = yard.open()
-    yard.commit(table, 0, 10, "a")
-    load = {"version": 7, "publishes": False, "method": Method.OVERWRITE}
-    yard.commit(table, 0, 50, "b", **load)
-    assert orphans(yard.table, 0, time.time() + 5 * DAY) == []
-    assert yard.maintain(days=5).orphans == 0
-    yard.commit(table, 50, 60, "b", Method.OVERWRITE, version=7, publishes=True)
-    assert len(yard.rows()) == 60
-
-
-def test_orphan_search_mistrusts_strange_names(yard, monkeypatch) -> None:
-    """Where storage does not list the table's own files, nothing is an orphan."""
-    yard.commit(yard.open(), 0, 10, "a")
-    names = {"data/else.parquet": 0.0}
-    monkeypatch.setattr(
-        "target_parquet_iceberg.orphans._files", lambda *_: names.items()
-    )
-    assert orphans(yard.table, 0, time.time()) == []
-
-
-def test_abandoned_load_is_dropped(yard) -> None:
-    """A full load that did not go on for a week leaves no branch and no file."""
-    table = yard.open()
-    yard.commit(table, 0, 10, "a")
-    before = yard.files("**/data/*")
-    yard.commit(table, 0, 50, "b", Method.OVERWRITE, version=7, publishes=False)
-    assert yard.maintain(days=6).branches == 0
-    assert yard.maintain(days=8).branches == 1
-    assert set(yard.table.refs()) == {"main"}
-    assert yard.files("**/data/*") == before
-    assert len(yard.rows()) == 10
-
-
-def test_given_up_load_cannot_go_on(yard) -> None:
-    """A run that wakes up after its branch was dropped must not publish a half load."""
-    table = yard.open()
-    yard.commit(table, 0, 10, "a")
-    load = {"version": 7, "method": Method.OVERWRITE}
-    yard.commit(table, 0, 50, "b", publishes=False, **load)
-    yard.maintain(days=8)
-    with pytest.raises(FencedError, match="given up"):
-        yard.commit(table, 50, 60, "b", publishes=True, **load)
-    assert len(yard.rows()) == 10
-
-
-def test_rows_sent_again_are_known_after_expiry(lake) -> None:
-    """A keyless append whose bookmark was lost stores no row twice, history or not."""
-    yard = Yard(lake, keys=())
-    table = yard.open()
-    for n in range(6):
-        yard.commit(table, n * 10, n * 10 + 10, str(n), Method.APPEND)
-    yard.maintain()
-    again = yard.open("r2")
-    for n in range(7):
-        yard.commit(again, n * 10, n * 10 + 10, str(n), Method.APPEND, started_from={})
-    assert [number for number, _ in yard.rows()] == list(range(70))
-
-
 def test_partitions_are_not_mixed(yard) -> None:
     """Files of one partition become one file of it, also where its value is null."""
     schema = IcebergSchema(
@@ -590,7 +323,7 @@ def test_run_compacts_what_needs_it(lake, say, caplog) -> None:
     assert lake.query("SELECT count(DISTINCT id) FROM lake.s") == [(30,)]
 
 
-def test_warehouse_on_s3(lake, seaweed, bucket_prefix) -> None:
+def test_warehouse_on_s3(lake, new_yard, seaweed, bucket_prefix) -> None:
     """Compaction, expiry and orphans work through S3 as on a disk."""
     settings = {
         "warehouse": bucket_prefix,
@@ -598,7 +331,7 @@ def test_warehouse_on_s3(lake, seaweed, bucket_prefix) -> None:
         "storage_options": seaweed.storage_options(),
     }
     lake.folder.mkdir(parents=True)
-    yard = Yard(lake, catalog=open_catalog(settings))
+    yard = new_yard(lake, catalog=open_catalog(settings))
     yard.catalog.create_tables()
     table = yard.open()
     for n in range(6):
