@@ -173,11 +173,11 @@ class DataFileWriter:
             partition=partition,
             file_size_in_bytes=size,
             sort_order_id=order_id,
-            spec_id=self.metadata.default_spec_id,
             equality_ids=None,
             key_metadata=None,
             **statistics.to_serialized_dict(),
         )
+        file.spec_id = self.metadata.default_spec_id
         self.written.append(file)
         return file
 

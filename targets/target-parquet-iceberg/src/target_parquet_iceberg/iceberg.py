@@ -31,6 +31,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from target_parquet_iceberg.reconcile import creation
 from target_parquet_iceberg.snapshots import SnapshotWriter
 from target_parquet_iceberg.staging import Fence, Staging, fence_of, knows
+from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,7 +155,7 @@ class IcebergTable:
 
     def columns(self) -> pa.Schema:
         """Return the table's columns as they are now."""
-        return SnapshotWriter(self._table.transaction()).arrow_schema()
+        return SnapshotWriter(LightTransaction(self._table)).arrow_schema()
 
     def knows(self, version: int) -> bool:
         """Tell whether a full load has begun, or is what readers see now."""

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 from pyiceberg.io.pyarrow import _read_deletes
 from pyiceberg.manifest import DataFileContent, FileFormat, ManifestEntryStatus
-from pyiceberg.table import FileScanTask
+from pyiceberg.table import FileScanTask, ManifestGroupPlanner
 from pyiceberg.table.delete_file_index import DeleteFileIndex
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pyiceberg.expressions import BooleanExpression
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile, ManifestEntry, ManifestFile
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot
 
 READERS = 8
@@ -68,6 +70,64 @@ class Content:
     def _entries(self) -> Iterator[ManifestEntry]:
         for _, entries in self.manifests:
             yield from entries
+
+
+class ManifestReader:
+    """Reads manifests, which never change, once; the entries of huge ones every time.
+
+    Args:
+        most: How many entries to remember: one takes some kilobytes.
+    """
+
+    def __init__(self, most: int = 2_000) -> None:
+        self._most = most
+        self._known: dict[str, tuple[ManifestEntry, ...]] = {}
+
+    def entries(self, io: FileIO, manifest: ManifestFile) -> tuple[ManifestEntry, ...]:
+        """Return the entries that are not marked as deleted."""
+        path = manifest.manifest_path
+        found = self._known.get(path)
+        if found is None:
+            found = live_entries(io, manifest)
+            if sum(map(len, self._known.values())) + len(found) <= self._most:
+                self._known[path] = found
+        return found
+
+    def listed(self, io: FileIO, snapshot: Snapshot | None) -> list[ManifestFile]:
+        """Return the manifests of a snapshot; forget all others."""
+        listed = snapshot.manifests(io) if snapshot else []
+        paths = {manifest.manifest_path for manifest in listed}
+        self._known = {p: found for p, found in self._known.items() if p in paths}
+        return listed
+
+    def plan(
+        self,
+        metadata: TableMetadata,
+        io: FileIO,
+        snapshot: Snapshot | None,
+        row_filter: BooleanExpression,
+    ) -> Iterable[FileScanTask]:
+        """Return the data files of a snapshot that may hold rows of interest."""
+        listed: t.Any = [_Known(m, self) for m in self.listed(io, snapshot)]
+        return ManifestGroupPlanner(metadata, io, row_filter).plan_files(listed)
+
+
+class _Known:
+    """A manifest that PyIceberg's planner reads by way of a reader."""
+
+    def __init__(self, manifest: ManifestFile, reader: ManifestReader) -> None:
+        self._manifest = manifest
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._manifest, name)
+
+    def fetch_manifest_entry(
+        self,
+        io: FileIO,
+        discard_deleted: bool,  # noqa: ARG002 the planner always wants that
+    ) -> tuple[ManifestEntry, ...]:
+        return self._reader.entries(io, self._manifest)
 
 
 def content(table: Table) -> Content:

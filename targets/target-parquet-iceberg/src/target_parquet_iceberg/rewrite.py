@@ -11,7 +11,6 @@ import logging
 import posixpath
 import typing as t
 import uuid
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -28,7 +27,6 @@ from pyiceberg.manifest import (
     DataFileContent,
     FileFormat,
     ManifestContent,
-    ManifestEntry,
     ManifestFile,
 )
 from pyiceberg.schema import sanitize_column_names
@@ -40,7 +38,7 @@ from pyiceberg.table.snapshots import (
 )
 from pyiceberg.table.update import AssertTableUUID
 
-from target_parquet_iceberg.inventory import ADDED, DELETED, EXISTING
+from target_parquet_iceberg.inventory import DELETED
 from target_parquet_iceberg.row_delta import RowDelta
 
 if t.TYPE_CHECKING:
@@ -57,7 +55,6 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAINTENANCE = "dativo.maintenance"
-ENTRIES_PER_MANIFEST = 10_000
 CHUNK_BYTES = 64 * 2**20
 CHUNK_ROWS = 2**20
 
@@ -97,53 +94,23 @@ class ReplaceFiles(RowDelta):
 
     def _manifests(self) -> list[ManifestFile]:
         kept: list[ManifestFile] = []
-        entries: dict[tuple[int, ManifestContent], list[ManifestEntry]]
-        entries = defaultdict(list)
+        entries = self._new_entries()
+        for file in self.replacement.added:
+            entries[file.spec_id, ManifestContent.DATA].append(self._new(file))
         for manifest, listed in self.replacement.content.manifests:
             place = (manifest.partition_spec_id, manifest.content)
-            marked = [self._marked(entry) for entry in listed]
+            marked = [
+                self._marked(
+                    entry, is_gone=self.replacement.touches(entry.data_file.file_path)
+                )
+                for entry in listed
+            ]
             is_merged = manifest.manifest_path in self.replacement.merged
             if is_merged or any(entry.status is DELETED for entry in marked):
                 entries[place] += marked
             elif listed:
                 kept.append(manifest)
-        for file in self.replacement.added:
-            entries[file.spec_id, ManifestContent.DATA].append(self._new(file))
-        written = [
-            self._write(*place, part[start : start + ENTRIES_PER_MANIFEST])
-            for place, part in entries.items()
-            for start in range(0, len(part), ENTRIES_PER_MANIFEST)
-        ]
-        return [*written, *kept]
-
-    def _marked(self, entry: ManifestEntry) -> ManifestEntry:
-        gone = self.replacement.touches(entry.data_file.file_path)
-        return ManifestEntry.from_args(
-            status=DELETED if gone else EXISTING,
-            snapshot_id=self._snapshot_id if gone else entry.snapshot_id,
-            sequence_number=entry.sequence_number,
-            file_sequence_number=entry.file_sequence_number,
-            data_file=entry.data_file,
-        )
-
-    def _new(self, file: DataFile) -> ManifestEntry:
-        return ManifestEntry.from_args(
-            status=ADDED,
-            snapshot_id=self._snapshot_id,
-            sequence_number=None,
-            file_sequence_number=None,
-            data_file=file,
-        )
-
-    def _write(
-        self, spec_id: int, content: ManifestContent, entries: Sequence[ManifestEntry]
-    ) -> ManifestFile:
-        writer = self.new_manifest_writer(self.spec(spec_id))
-        writer.is_deletes = content is ManifestContent.DELETES
-        with writer:
-            for entry in entries:
-                writer.add_entry(entry)
-        return writer.to_manifest_file()
+        return [*self._written(entries), *kept]
 
     def _summary(self, snapshot_properties: t.Any = None) -> Summary:
         metrics = UpdateMetrics()

@@ -13,13 +13,13 @@ from collections import defaultdict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyiceberg.exceptions import ValidationException
 from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
     FileFormat,
     ManifestContent,
     ManifestEntry,
-    ManifestEntryStatus,
     ManifestFile,
     ManifestWriterV2,
 )
@@ -28,11 +28,24 @@ from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, ListType, NestedField, StructType
 
+from target_parquet_iceberg.inventory import (
+    ADDED,
+    DELETED,
+    EXISTING,
+    ManifestReader,
+)
+
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pyiceberg.io import FileIO
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.table.snapshots import Summary
 
+ENTRIES_PER_MANIFEST = 10_000
+# Merged at the commit that finds so many of a kind: each costs every reader a request.
+MERGED_AT_ONCE = 8
+Place: t.TypeAlias = "tuple[int, ManifestContent]"
 EQUALITY_IDS_ID = 135
 DATA_FILE_ID = 2
 # Field ids that the specification reserves for position delete files.
@@ -92,7 +105,13 @@ def _corrected(field: NestedField) -> NestedField:
 
 
 class RowDelta(_OverwriteFiles):
-    """An overwrite snapshot that may add position delete files too."""
+    """An overwrite snapshot that may add position delete files too.
+
+    It opens the manifests that list a file to remove, and those that it merges, and no
+    others; PyIceberg opens all of them twice.
+    """
+
+    reader = ManifestReader()
 
     def __init__(self, *arguments: t.Any, **options: t.Any) -> None:
         super().__init__(*arguments, **options)
@@ -113,27 +132,77 @@ class RowDelta(_OverwriteFiles):
         )
 
     def _manifests(self) -> list[ManifestFile]:
-        by_spec: dict[int, list[DataFile]] = defaultdict(list)
-        for file in self._delete_files:
-            by_spec[file.spec_id].append(file)
-        deletes = [self._delete_manifest(*group) for group in by_spec.items()]
-        return [*super()._manifests(), *deletes]
+        metadata = self._transaction.table_metadata
+        parent = metadata.snapshot_by_id(self._parent_snapshot_id or 0)
+        listed = self.reader.listed(self._io, parent)
+        missing = {file.file_path for file in self._deleted_data_files}
+        merged = worth_merging(listed)
+        kept: list[ManifestFile] = []
+        entries = self._new_entries()
+        for manifest in listed:
+            place = (manifest.partition_spec_id, manifest.content)
+            is_merged = manifest.manifest_path in merged
+            marked = self._marked_entries(manifest, missing, is_merged=is_merged)
+            if is_merged or any(entry.status is DELETED for entry in marked):
+                entries[place] += marked
+            elif manifest.has_added_files() or manifest.has_existing_files():
+                kept.append(manifest)
+        if missing:
+            msg = f"Missing required files to delete: {', '.join(sorted(missing))}"
+            raise ValidationException(msg)
+        return [*self._written(entries), *kept]
 
-    def _delete_manifest(self, spec_id: int, files: list[DataFile]) -> ManifestFile:
-        writer = self.new_manifest_writer(self.spec(spec_id))
-        writer.is_deletes = True
-        with writer:
-            for file in files:
-                writer.add_entry(
-                    ManifestEntry.from_args(
-                        status=ManifestEntryStatus.ADDED,
-                        snapshot_id=self._snapshot_id,
-                        sequence_number=None,
-                        file_sequence_number=None,
-                        data_file=file,
-                    )
-                )
-        return writer.to_manifest_file()
+    def _new_entries(self) -> dict[Place, list[ManifestEntry]]:
+        entries: dict[Place, list[ManifestEntry]] = defaultdict(list)
+        for file in self._added_data_files:
+            entries[file.spec_id, ManifestContent.DATA].append(self._new(file))
+        for file in self._delete_files:
+            entries[file.spec_id, ManifestContent.DELETES].append(self._new(file))
+        return entries
+
+    def _marked_entries(
+        self, manifest: ManifestFile, missing: set[str], *, is_merged: bool
+    ) -> list[ManifestEntry]:
+        """Return the entries of a manifest that has to be opened; none of others."""
+        is_data = manifest.content is ManifestContent.DATA
+        if not is_merged and not (missing and is_data):
+            return []
+        marked = []
+        for entry in self.reader.entries(self._io, manifest):
+            path = entry.data_file.file_path
+            marked.append(self._marked(entry, is_gone=path in missing))
+            missing.discard(path)
+        return marked
+
+    def _marked(self, entry: ManifestEntry, *, is_gone: bool) -> ManifestEntry:
+        return ManifestEntry.from_args(
+            status=DELETED if is_gone else EXISTING,
+            snapshot_id=self._snapshot_id if is_gone else entry.snapshot_id,
+            sequence_number=entry.sequence_number,
+            file_sequence_number=entry.file_sequence_number,
+            data_file=entry.data_file,
+        )
+
+    def _new(self, file: DataFile) -> ManifestEntry:
+        return ManifestEntry.from_args(
+            status=ADDED,
+            snapshot_id=self._snapshot_id,
+            sequence_number=None,
+            file_sequence_number=None,
+            data_file=file,
+        )
+
+    def _written(
+        self, entries: dict[Place, list[ManifestEntry]]
+    ) -> Iterator[ManifestFile]:
+        for (spec_id, content), listed in entries.items():
+            for start in range(0, len(listed), ENTRIES_PER_MANIFEST):
+                writer = self.new_manifest_writer(self.spec(spec_id))
+                writer.is_deletes = content is ManifestContent.DELETES
+                with writer:
+                    for entry in listed[start : start + ENTRIES_PER_MANIFEST]:
+                        writer.add_entry(entry)
+                yield writer.to_manifest_file()
 
     def _summary(self, snapshot_properties: t.Any = None) -> Summary:
         data_files = self._added_data_files
@@ -144,6 +213,29 @@ class RowDelta(_OverwriteFiles):
             return super()._summary(snapshot_properties or {})
         finally:
             self._added_data_files = data_files
+
+
+def worth_merging(listed: Sequence[ManifestFile]) -> set[str]:
+    """Return the manifests that a commit should merge, by path.
+
+    One that outweighs all smaller ones together is left alone, so that an entry is
+    written anew a logarithmic number of times.
+    """
+    by_place: dict[Place, list[ManifestFile]] = defaultdict(list)
+    for manifest in listed:
+        place = (manifest.partition_spec_id, manifest.content)
+        by_place[place].append(manifest)
+    found: set[str] = set()
+    for members in by_place.values():
+        members.sort(key=lambda manifest: manifest.manifest_length)
+        total, count = 0, 0
+        for number, manifest in enumerate(members, 1):
+            if manifest.manifest_length <= total:
+                count = number
+            total += manifest.manifest_length
+        if count >= MERGED_AT_ONCE:
+            found |= {manifest.manifest_path for manifest in members[:count]}
+    return found
 
 
 def _unplaced(file: DataFile) -> DataFile:

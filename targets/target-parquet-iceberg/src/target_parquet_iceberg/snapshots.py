@@ -28,7 +28,7 @@ from pyiceberg.io.pyarrow import (
     _read_all_delete_files,
     schema_to_pyarrow,
 )
-from pyiceberg.table import DataScan, FileScanTask, IncrementalAppendScan
+from pyiceberg.table import FileScanTask, IncrementalAppendScan
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation, ancestors_between_ids
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
@@ -36,6 +36,7 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.evolution import conform, plain
+from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import bounds, hits
 from target_parquet_iceberg.replay import Seen, comparable, fingerprints
 from target_parquet_iceberg.row_delta import RowDelta, write_position_deletes
@@ -85,6 +86,7 @@ class SnapshotWriter:
     transaction: Transaction
     branch: str = MAIN_BRANCH
     rule: CostRule = field(default_factory=CostRule)
+    reader: ManifestReader = field(default_factory=ManifestReader)
     written: list[DataFile] = field(default_factory=list)
     is_refused: bool = False
     _producer: RowDelta | None = None
@@ -196,6 +198,7 @@ class SnapshotWriter:
             branch=self.branch,
         )
         self._producer = producer
+        producer.reader = self.reader
         with producer:
             for file in delta.removed:
                 producer.delete_data_file(file)
@@ -274,14 +277,7 @@ class SnapshotWriter:
 
     def _tasks(self, row_filter: BooleanExpression) -> Iterable[FileScanTask]:
         head = self.metadata.snapshot_by_name(self.branch)
-        if head is None:
-            return ()
-        return DataScan(
-            self.metadata,
-            self._io,
-            row_filter=row_filter,
-            snapshot_id=head.snapshot_id,
-        ).plan_files()
+        return self.reader.plan(self.metadata, self._io, head, row_filter)
 
     def _dead_rows(self, task: FileScanTask) -> pa.Array | None:
         """Return, for each row of a file, whether an earlier delete covers it."""

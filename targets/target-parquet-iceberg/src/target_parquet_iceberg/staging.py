@@ -15,10 +15,12 @@ from dativo_core.errors import FencedError
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from target_parquet_iceberg.evolution import changes, merge
+from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import last_by_key
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.reconcile import reconcile
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
+from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
     import pyarrow as pa
@@ -81,10 +83,13 @@ class Staging:
         self._replayed: Seen | None = None
         self._replaying: Seen | None = None
         self._next_look = 0
+        self._reader = ManifestReader()
 
     def stage(self, table: Table, commit: Commit, fence: Fence) -> SnapshotWriter:
         """Return a transaction that holds the commit and moves the fence."""
-        writer = SnapshotWriter(table.transaction(), self._branch(table, commit))
+        transaction = LightTransaction(table)
+        branch = self._branch(table, commit)
+        writer = SnapshotWriter(transaction, branch, reader=self._reader)
         try:
             self._fill(writer, commit, fence)
         except BaseException:
@@ -104,7 +109,7 @@ class Staging:
             return False
         if commit.bookmark == self._opened_with:
             return False
-        writer = SnapshotWriter(table.transaction())
+        writer = SnapshotWriter(LightTransaction(table), reader=self._reader)
         if commit.rows is not None:
             self._evolve(writer, commit.rows.schema)
         seen = self._sent_before(writer, commit)
