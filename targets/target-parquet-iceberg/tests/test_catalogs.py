@@ -28,6 +28,7 @@ def test_settings_pass_through() -> None:
     }
     expected = {
         "warehouse": "s3://b/w",
+        "py-io-impl": "target_parquet_iceberg.file_io.FrugalFileIO",
         "s3.endpoint": "http://s",
         "s3.region": "r",
         "type": "rest",

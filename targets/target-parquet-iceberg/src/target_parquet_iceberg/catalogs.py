@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
 
 NAME = "dativo"
 BUSY_SECONDS = 60
+FILE_IO = "target_parquet_iceberg.file_io.FrugalFileIO"
 _ALIASES = {
     "endpoint": "s3.endpoint",
     "access_key_id": "s3.access-key-id",
@@ -47,7 +48,12 @@ def properties(settings: Mapping[str, t.Any]) -> dict[str, str]:
     storage = storage_properties(settings.get("storage_options", {}))
     if "type" not in chosen and "uri" not in chosen:
         chosen |= _sqlite(warehouse)
-    return {"warehouse": _location(warehouse), **storage, **chosen}
+    return {
+        "warehouse": _location(warehouse),
+        "py-io-impl": FILE_IO,
+        **storage,
+        **chosen,
+    }
 
 
 def _sqlite(warehouse: str) -> dict[str, str]:

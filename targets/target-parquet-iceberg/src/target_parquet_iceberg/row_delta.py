@@ -265,7 +265,9 @@ def write_position_deletes(
     rows = pa.table([names, positions], schema=POSITION_DELETES)
     output = io.new_output(path)
     with output.create(overwrite=True) as stream:
-        pq.write_table(rows, stream, compression="zstd")
+        sink: t.Any = stream  # the protocol has no tell(), the streams do
+        pq.write_table(rows, sink, compression="zstd")
+        size = sink.tell()
     # Not cut short: bounds that are equal say that there is one data file.
     bound = {PATH_ID: file.file_path.encode()}
     deletes = DataFile.from_args(
@@ -274,7 +276,7 @@ def write_position_deletes(
         file_format=FileFormat.PARQUET,
         partition=file.partition,
         record_count=rows.num_rows,
-        file_size_in_bytes=len(output),
+        file_size_in_bytes=size,
         column_sizes={},
         value_counts={},
         null_value_counts={},

@@ -36,6 +36,7 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.evolution import conform, plain
+from target_parquet_iceberg.file_io import WholeFile
 from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import bounds, hits
 from target_parquet_iceberg.replay import Seen, comparable, fingerprints
@@ -174,14 +175,15 @@ class SnapshotWriter:
         deletes: list[DataFile] = []
         for task in self._tasks(_within(bounds(wanted))):
             dead = self._dead_rows(task)
-            found = hits(self._read(task, keys), wanted)
+            io = self._io_for(task.file)
+            found = hits(self._read(task, keys, io=io), wanted)
             fresh = found if dead is None else pc.and_not(found, dead)
             count = pc.sum(fresh).as_py() or 0
             if not count:
                 continue
             if self.rule.rewrites(task.file, count):
                 gone = found if dead is None else pc.or_(found, dead)
-                added += self._write(self._read(task).filter(pc.invert(gone)))
+                added += self._write(self._read(task, io=io).filter(pc.invert(gone)))
                 removed.append(task.file)
             else:
                 deletes.append(self._delete(task.file, pc.indices_nonzero(fresh)))
@@ -294,11 +296,18 @@ class SnapshotWriter:
         rows = self._read(task)
         return rows if dead is None else rows.filter(pc.invert(dead))
 
-    def _read(self, task: FileScanTask, columns: Sequence[str] = ()) -> pa.Table:
+    def _io_for(self, file: DataFile) -> FileIO:
+        # What is small is read whole if it holds a key, so let that be one request.
+        is_small = file.file_size_in_bytes <= self.rule.small_bytes
+        return WholeFile(self._io, file.file_path) if is_small else self._io
+
+    def _read(
+        self, task: FileScanTask, columns: Sequence[str] = (), io: FileIO | None = None
+    ) -> pa.Table:
         """Read all rows of a file, deleted ones too: row number is position."""
         schema: Schema = self.metadata.schema()
         projected = schema.select(*columns) if columns else schema
-        scan = ArrowScan(self.metadata, self._io, projected, AlwaysTrue())
+        scan = ArrowScan(self.metadata, io or self._io, projected, AlwaysTrue())
         rows = scan.to_table([FileScanTask(task.file)])
         names = list(columns) or rows.column_names
         return rows.select(names).cast(plain(rows.select(names).schema))
