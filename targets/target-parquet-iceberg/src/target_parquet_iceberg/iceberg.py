@@ -108,7 +108,7 @@ class IcebergWarehouse:
             self._catalog.create_namespace(self._namespace)
         fields = [
             pa.field(c.name, c.type, metadata={"doc": c.doc} if c.doc else None)
-            for c in plan.columns
+            for c in plan.stored
         ]
         schema, spec, order = creation(pa.schema(fields), plan.layout)
         layout = plan.layout

@@ -16,11 +16,14 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg.messages import Record
 
+DELETED_AT = Column(
+    "_sdc_deleted_at", UTC_MICROS, "string", "When the source deleted it."
+)
 COLUMNS = (
     Column("_sdc_extracted_at", UTC_MICROS, "string", "When the tap read the record."),
     Column("_sdc_received_at", UTC_MICROS, "string", "When the target got the record."),
     Column("_sdc_batched_at", UTC_MICROS, "string", "When its block was decoded."),
-    Column("_sdc_deleted_at", UTC_MICROS, "string", "When the source deleted it."),
+    DELETED_AT,
     Column(
         "_sdc_sequence", pa.int64(), "integer", "Epoch milliseconds of the receipt."
     ),

@@ -12,7 +12,7 @@ from dativo_core.errors import ConfigurationError
 
 from target_parquet_iceberg.conflicts import Policy
 from target_parquet_iceberg.layout import Layout, layout
-from target_parquet_iceberg.metadata import COLUMNS
+from target_parquet_iceberg.metadata import COLUMNS, DELETED_AT
 from target_parquet_iceberg.naming import check_columns, table_name
 from target_parquet_iceberg.schema import Column, columns
 
@@ -32,6 +32,17 @@ class Method(str, enum.Enum):
     OVERWRITE = "overwrite"
 
 
+class Deletes(str, enum.Enum):
+    """What a time of deletion in a record means for the row."""
+
+    NONE = "none"
+    """It is a column like any other."""
+    HARD = "hard"
+    """The row goes; the column is one of the stream, or of its metadata."""
+    HARD_BY_MARK = "hard by mark"
+    """The row goes, and the table has no such column."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Where and how the rows of one stream are stored.
@@ -48,6 +59,14 @@ class Plan:
     partition_by: tuple[str, ...] = ()
     layout: Layout = Layout()  # noqa: RUF009 it is frozen
     on_type_conflict: Policy = Policy.WIDEN
+    deletes: Deletes = Deletes.NONE
+
+    @property
+    def stored(self) -> tuple[Column, ...]:
+        """The columns that the table has."""
+        if self.deletes is not Deletes.HARD_BY_MARK:
+            return self.columns
+        return tuple(c for c in self.columns if c.name != DELETED_AT.name)
 
     def resolve(self, *, versioned: bool) -> Method:
         """Return the method, now that the records told whether they carry versions."""
@@ -76,6 +95,15 @@ def plan(message: Schema, settings: Json) -> Plan:
     _check_known(message.stream, names, keys, "key_properties")
     _check_plain(message.stream, found, set(keys))
     added = COLUMNS if settings.get("add_record_metadata") else ()
+    method = chosen.get("load_method", settings.get("load_method"))
+    has_deletes = chosen.get("hard_delete", settings.get("hard_delete"))
+    deletes = Deletes.NONE
+    if has_deletes and keys and method != Method.APPEND:
+        is_column = added or DELETED_AT.name in names
+        deletes = Deletes.HARD if is_column else Deletes.HARD_BY_MARK
+    if DELETED_AT.name not in names and (added or deletes is not Deletes.NONE):
+        # Taps send it without a word in the schema.
+        found = (*found, DELETED_AT)
     folders: tuple[str, ...] = ()
     laid_out = Layout()
     if settings.get("format") == "parquet":
@@ -84,7 +112,6 @@ def plan(message: Schema, settings: Json) -> Plan:
         _check_plain(message.stream, found, set(folders))
     else:
         laid_out = layout(message.stream, chosen, (*found, *added))
-    method = chosen.get("load_method", settings.get("load_method"))
     return Plan(
         stream=message.stream,
         table=chosen.get("table") or table_name(message.stream),
@@ -98,6 +125,7 @@ def plan(message: Schema, settings: Json) -> Plan:
             or settings.get("on_type_conflict")
             or Policy.WIDEN
         ),
+        deletes=deletes,
     )
 
 

@@ -145,6 +145,16 @@ _PROPERTIES = th.PropertiesList(
         ),
     ),
     th.Property(
+        "hard_delete",
+        th.BooleanType,
+        default=False,
+        title="Hard delete",
+        description=(
+            "Delete the rows whose records carry _sdc_deleted_at, instead of storing "
+            "that time with them. Appends keep every record."
+        ),
+    ),
+    th.Property(
         "completion",
         th.StringType(allowed_values=["evidence", "eof"]),
         default="evidence",
@@ -173,6 +183,7 @@ _PROPERTIES = th.PropertiesList(
             additional_properties=th.ObjectType(
                 th.Property("table", th.StringType),
                 th.Property("load_method", th.StringType(allowed_values=LOAD_METHODS)),
+                th.Property("hard_delete", th.BooleanType),
                 th.Property("key_properties", th.ArrayType(th.StringType)),
                 th.Property("partition_by", th.ArrayType(th.StringType)),
                 th.Property("sort_by", th.ArrayType(th.StringType)),
@@ -185,10 +196,10 @@ _PROPERTIES = th.PropertiesList(
         ),
         title="Streams",
         description=(
-            "Overrides for streams by glob: table, load_method, key_properties, "
-            "on_type_conflict; partition_by (for example [region, 'bucket(16, id)', "
-            "'day(created_at)']), sort_by (for example [id, '-updated_at']) and "
-            "properties of the table."
+            "Overrides for streams by glob: table, load_method, hard_delete, "
+            "key_properties, on_type_conflict; partition_by (for example [region, "
+            "'bucket(16, id)', 'day(created_at)']), sort_by (for example [id, "
+            "'-updated_at']) and properties of the table."
         ),
     ),
     th.Property(

@@ -162,14 +162,20 @@ class SnapshotWriter:
             seen.add(fingerprints(conform(self._live(task), schema), columns))
         return seen
 
-    def upsert(self, rows: pa.Table, keys: Sequence[str]) -> Delta:
+    def upsert(
+        self, rows: pa.Table, keys: Sequence[str], gone: pa.Table | None = None
+    ) -> Delta:
         """Write rows as new data files and delete the rows that have their keys.
+
+        Rows that have a key in `gone` are deleted too.
 
         A data file that is small or mostly hit is written anew without them; any
         other gets position deletes, which every engine reads.
         """
         rows = conform(rows, self.arrow_schema())
         wanted = rows.select(list(keys))
+        if gone is not None:
+            wanted = pa.concat_tables([wanted, conform(gone, wanted.schema)])
         added: list[DataFile] = []
         removed: list[DataFile] = []
         deletes: list[DataFile] = []

@@ -185,11 +185,11 @@ class Staging:
         rows, keys = commit.rows, commit.keys
         if commit.method is Method.OVERWRITE and commit.version is None:
             return writer.overwrite(rows)
-        if rows is None or not rows.num_rows:
+        if rows is None or not (rows.num_rows or commit.gone is not None):
             return Delta()
         # A load that goes on after a crash sends some rows again, if it has keys.
         if keys and commit.method is not Method.APPEND:
-            return writer.upsert(last_by_key(rows, keys), keys)
+            return writer.upsert(last_by_key(rows, keys), keys, commit.gone)
         seen = self._sent_before(writer, commit)
         return writer.append(rows) if seen is None else writer.append_new(rows, seen)
 

@@ -11,6 +11,7 @@ from dativo_core.errors import ConfigurationError
 
 from target_parquet_iceberg import state as states
 from target_parquet_iceberg.conflicts import Policy, settle
+from target_parquet_iceberg.deletions import hard
 from target_parquet_iceberg.evolution import merge, unify
 from target_parquet_iceberg.intake import POSITION
 from target_parquet_iceberg.plan import Method
@@ -170,6 +171,7 @@ class StreamLoad:
             self._published = self._load_id
 
     def _commit(self, commit: Commit) -> None:
+        commit = hard(commit, self.intake.plan.deletes)
         self._table.commit(commit)
         self.stored_rows += commit.rows.num_rows if commit.rows is not None else 0
         self._bookmark = commit.bookmark

@@ -25,6 +25,7 @@ class Commit:
         version: The full load that the rows belong to; readers see none of it before
             a commit `publishes` all of it.
         started_from: The bookmark that the tap began this run with, if it told.
+        gone: Keys of the rows that the source has deleted; none is among `rows`.
     """
 
     rows: pa.Table | None
@@ -34,6 +35,7 @@ class Commit:
     version: int | None = None
     publishes: bool = True
     started_from: Json | None = None
+    gone: pa.Table | None = None
 
 
 class Table(t.Protocol):
