@@ -31,6 +31,7 @@ from target_parquet_iceberg import messages
 from target_parquet_iceberg.catalogs import open_catalog
 from target_parquet_iceberg.iceberg import IcebergWarehouse
 from target_parquet_iceberg.load import Limits, Load
+from target_parquet_iceberg.staging import Fence, fence_of
 
 FOREIGN = -1
 VALUES = st.tuples(st.integers(0, 3), st.integers(0, 2))
@@ -147,9 +148,10 @@ class LoadsEqualAModel(RuleBasedStateMachine):
             return None
 
     @property
-    def sequence(self) -> str:
+    def sequence(self) -> Fence:
+        """Who has committed last: two runs may count to the same number."""
         table = self.table()
-        return table.properties.get("dativo.sequence", "0") if table else "0"
+        return fence_of(table) if table else Fence("", 0)
 
     def apply(self, rows: list[dict[str, t.Any]], at: int) -> None:
         self.by_key |= {row["id"]: row for row in rows}
