@@ -90,9 +90,10 @@ def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
         local(settings["warehouse"]).mkdir(parents=True, exist_ok=True)
     name = settings.get("catalog", {}).get("name", NAME)
     if not found.get("uri", "").startswith("sqlite"):
-        from target_parquet_iceberg import rest  # noqa: PLC0415 as above
+        from target_parquet_iceberg import rest, sql_catalog  # noqa: PLC0415 as above
 
         rest.install()
+        sql_catalog.install()
         return load_catalog(name, **found)
     return _open_sqlite(name, found)
 
@@ -113,10 +114,11 @@ def _open_sqlite(name: str, found: dict[str, str]) -> Catalog:
 
 
 def _open_waiting(name: str, found: dict[str, str]) -> Catalog:
-    from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
     from sqlalchemy import text  # noqa: PLC0415
 
-    catalog = SqlCatalog(name, **found)
+    from target_parquet_iceberg.sql_catalog import LightSqlCatalog  # noqa: PLC0415
+
+    catalog = LightSqlCatalog(name, **found)
     with catalog.engine.connect() as connection:
         connection.execute(text("PRAGMA journal_mode=WAL"))
     return catalog
