@@ -162,7 +162,7 @@ class Round:
         """Nobody commits again after another run has committed."""
         stints = [run for run, _ in itertools.groupby(self.lake.runs())]
         if len(stints) != len(set(stints)):
-            self._fail("A run went on after another one had committed")
+            self._fail(f"A run went on after another one had committed: {stints}")
         self.totals["runs that committed"] += len(stints)
 
     def _fail(self, what: str) -> t.NoReturn:

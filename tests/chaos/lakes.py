@@ -10,6 +10,7 @@ from dativo_sandbox import lake
 from pyiceberg.exceptions import NoSuchTableError
 from target_parquet_iceberg.bookmarks import Bookmarks
 from target_parquet_iceberg.catalogs import open_catalog
+from target_parquet_iceberg.rewrite import MAINTENANCE
 from target_parquet_iceberg.staging import RUN_ID
 
 if t.TYPE_CHECKING:
@@ -68,11 +69,16 @@ class Lake:
         return counted(found.to_pylist())
 
     def runs(self) -> list[str]:
-        """Return the runs that wrote the snapshots, the oldest snapshot first."""
+        """Return the runs that wrote the snapshots, the oldest snapshot first.
+
+        Maintenance is no run's word: it may tidy the table while another run's full
+        load goes on in a branch, and carries the mark of the run that it tidies after.
+        """
         table = self.table()
         snapshots = table.snapshots() if table else []
         ordered = sorted(snapshots, key=lambda snapshot: snapshot.sequence_number or 0)
-        return [str(s.summary.get(RUN_ID)) for s in ordered if s.summary]
+        told = [snapshot.summary for snapshot in ordered if snapshot.summary]
+        return [str(s.get(RUN_ID)) for s in told if s.get(MAINTENANCE) is None]
 
     def state(self) -> dict[str, t.Any]:
         """Return what `dativo state show` prints."""
