@@ -65,6 +65,9 @@ def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
 
         system, root = filesystem(settings["warehouse"], settings["storage_options"])
         return ParquetWarehouse(system, root, settings["namespace"], run_id)
+    from target_parquet_iceberg import probe  # noqa: PLC0415
+
+    probe.check()
     from target_parquet_iceberg.catalogs import open_catalog  # noqa: PLC0415
     from target_parquet_iceberg.iceberg import IcebergWarehouse  # noqa: PLC0415
     from target_parquet_iceberg.upkeep import upkeep_of  # noqa: PLC0415
