@@ -104,6 +104,7 @@ def race(folder: Path, rows: int) -> Iterator[list[str]]:
     """Run both contenders in every case; yield the lines of the table."""
     for files in (1, 20):
         saved = folder / f"saved-{files}"
+        shutil.rmtree(folder / "lake", ignore_errors=True)
         build(folder / "lake", rows, files)
         (folder / "lake").rename(saved)
         for parts in (1, 2):

@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from target_parquet_iceberg.catalogs import is_remote, local, open_catalog
 from target_parquet_iceberg.failures import explained
 from target_parquet_iceberg.settings import with_defaults
-from target_parquet_iceberg.staging import RUN_ID, SEQUENCE, STATE, STREAM
+from target_parquet_iceberg.staging import STATE, STREAM, mark
+from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -105,11 +106,5 @@ class Bookmarks:
 
 
 def _write(table: Table, bookmark: dict[str, t.Any] | None) -> None:
-    sequence = str(int(table.properties.get(SEQUENCE, "0")) + 1)
-    with table.transaction() as transaction:
-        transaction.set_properties({RUN_ID: MANUAL_RUN, SEQUENCE: sequence})
-        if bookmark is not None:
-            state = json.dumps(bookmark, sort_keys=True)
-            transaction.set_properties({STATE: state})
-        elif STATE in table.properties:
-            transaction.remove_properties(STATE)
+    state = "" if bookmark is None else json.dumps(bookmark, sort_keys=True)
+    mark(LightTransaction(table), MANUAL_RUN, state)

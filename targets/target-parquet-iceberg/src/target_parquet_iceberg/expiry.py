@@ -16,6 +16,7 @@ from pyiceberg.table.update import (
 
 from target_parquet_iceberg.inventory import all_paths, in_parallel, live_paths
 from target_parquet_iceberg.rewrite import commit
+from target_parquet_iceberg.snapshots import FENCE
 from target_parquet_iceberg.staging import BRANCH_PREFIX
 
 if t.TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Leaving:
 
     snapshots: frozenset[int] = frozenset()
     branches: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
 
 
 def leaving(metadata: TableMetadata, policy: Policy, now: float) -> Leaving:
@@ -50,16 +52,18 @@ def leaving(metadata: TableMetadata, policy: Policy, now: float) -> Leaving:
     reader or a load may have begun with it until then.
     """
     branches = _abandoned(metadata, now - policy.load_days * DAY)
-    kept = {n: ref for n, ref in metadata.refs.items() if n not in branches}
+    tags = _tags(metadata, branches)
+    gone_refs = branches | tags
+    kept = {n: ref for n, ref in metadata.refs.items() if n not in gone_refs}
     by_id = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
     chains = {name: _chain(by_id, ref.snapshot_id) for name, ref in kept.items()}
     replaced = _replaced(metadata, chains.values())
     cutoff = now - policy.keep_days * DAY
     stay: set[int] = set()
     for name, chain in chains.items():
-        stay |= {s.snapshot_id for s in chain[: max(1, policy.keep_snapshots)]}
-        if kept[name].snapshot_ref_type is SnapshotRefType.TAG:
-            stay.add(chain[0].snapshot_id)
+        is_tag = kept[name].snapshot_ref_type is SnapshotRefType.TAG
+        count = 1 if is_tag else max(1, policy.keep_snapshots)
+        stay |= {s.snapshot_id for s in chain[:count]}
     crowded = len(by_id) > policy.max_snapshots
     limit = max(cutoff, now - HOUR) if crowded else cutoff
     oldest = sorted(by_id.values(), key=lambda s: s.timestamp_ms)
@@ -71,7 +75,7 @@ def leaving(metadata: TableMetadata, policy: Policy, now: float) -> Leaving:
         if number not in stay
         and ended < 1000 * (limit if number in surplus else cutoff)
     }
-    return Leaving(frozenset(gone), frozenset(branches))
+    return Leaving(frozenset(gone), frozenset(branches), frozenset(tags))
 
 
 def _abandoned(metadata: TableMetadata, before: float) -> set[str]:
@@ -83,6 +87,13 @@ def _abandoned(metadata: TableMetadata, before: float) -> set[str]:
         if head.timestamp_ms < 1000 * before:
             found.add(name)
     return found
+
+
+def _tags(metadata: TableMetadata, branches: set[str]) -> set[str]:
+    """Name the fence, if it would keep an abandoned load: a run that slept sees it."""
+    heads = {metadata.refs[name].snapshot_id for name in branches}
+    fence = metadata.refs.get(FENCE)
+    return {FENCE} if fence is not None and fence.snapshot_id in heads else set()
 
 
 def _chain(by_id: dict[int, Snapshot], head: int) -> list[Snapshot]:
@@ -124,7 +135,8 @@ def forget(table: Table, chosen: Leaving) -> list[str]:
         for name, ref in before.refs.items()
     ]
     removals = [
-        RemoveSnapshotRefUpdate(**_ref(name)) for name in sorted(chosen.branches)
+        RemoveSnapshotRefUpdate(**_ref(name))
+        for name in sorted(chosen.branches | chosen.tags)
     ]
     expiry = RemoveSnapshotsUpdate(**_ids(chosen.snapshots))
     commit(table, (*removals, expiry), tuple(refs))

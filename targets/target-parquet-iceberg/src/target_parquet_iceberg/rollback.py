@@ -13,7 +13,8 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 from target_parquet_iceberg.catalogs import open_catalog
 from target_parquet_iceberg.failures import explained
 from target_parquet_iceberg.settings import with_defaults
-from target_parquet_iceberg.staging import RUN_ID, SEQUENCE, STATE
+from target_parquet_iceberg.staging import RUN_ID, STATE, mark
+from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,15 +77,10 @@ def rollback(table: Table, run_id: str) -> Point:
         raise ConfigurationError(what, hint=f"Its runs are: {known or 'none'}.")
     snapshot = table.snapshot_by_id(chosen.snapshot_id)
     state = _summary(snapshot, STATE) if snapshot else ""
-    sequence = int(table.properties.get(SEQUENCE, "0")) + 1
-    with table.transaction() as transaction:
-        transaction.set_properties({RUN_ID: ROLLBACK_RUN, SEQUENCE: str(sequence)})
-        if state:
-            transaction.set_properties({STATE: state})
-        elif STATE in table.properties:
-            transaction.remove_properties(STATE)
-        with ManageSnapshots(transaction) as manage:
-            manage.set_current_snapshot(snapshot_id=chosen.snapshot_id)
+    transaction = LightTransaction(table)
+    with ManageSnapshots(transaction) as manage:
+        manage.set_current_snapshot(snapshot_id=chosen.snapshot_id)
+    mark(transaction, ROLLBACK_RUN, state)
     return chosen
 
 

@@ -29,9 +29,13 @@ from pyiceberg.io.pyarrow import (
     schema_to_pyarrow,
 )
 from pyiceberg.table import FileScanTask, IncrementalAppendScan
-from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Operation, ancestors_between_ids
-from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
+from pyiceberg.table.update import (
+    AssertRefSnapshotId,
+    AssertTableUUID,
+    SetSnapshotRefUpdate,
+)
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from target_parquet_iceberg.data_files import DataFileWriter
@@ -51,6 +55,10 @@ if t.TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot
+
+
+FENCE = "dativo-fence"
+"""The tag that every commit of ours moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +222,26 @@ class SnapshotWriter:
                 producer.append_data_file(file)
             for file in delta.deletes:
                 producer.append_delete_file(file)
+        self._move_fence(producer.snapshot_id)
+
+    def _move_fence(self, snapshot_id: int) -> None:
+        """Let every commit meet every other one, whatever branch it is for.
+
+        A REST catalog compares the branch of the commit only, not the properties.
+        """
+        base = self.transaction._table.metadata  # noqa: SLF001
+        tag = SetSnapshotRefUpdate(
+            **_tag(FENCE), **_snapshot(snapshot_id), type=SnapshotRefType.TAG
+        )
+        self.transaction._apply((tag,))  # noqa: SLF001
+        if not base.snapshots:
+            return  # the main branch is asserted not to be there
+        before = base.refs.get(FENCE)
+        found = _snapshot(before.snapshot_id if before else None)
+        is_unmoved = AssertRefSnapshotId(ref=FENCE, **found)
+        # A transaction keeps one requirement of a kind only.
+        kept = [r for r in self.transaction._requirements if r != is_unmoved]  # noqa: SLF001
+        self.transaction._requirements = (*kept, is_unmoved)  # noqa: SLF001
 
     def publish(self) -> None:
         """Make the branch the table, and forget the branch; both at once."""
@@ -223,8 +251,8 @@ class SnapshotWriter:
         with manage:
             manage.set_current_snapshot(ref_name=self.branch)
             manage.remove_branch(self.branch)
-        # A transaction keeps one requirement of a kind only, and it is the branch's.
-        main_id: dict[str, t.Any] = {"snapshot-id": main.snapshot_id if main else None}
+        # As above; the one that is kept is the branch's.
+        main_id = _snapshot(main.snapshot_id if main else None)
         is_main_unmoved = AssertRefSnapshotId(ref=MAIN_BRANCH, **main_id)
         self.transaction._requirements += (is_main_unmoved,)  # noqa: SLF001
 
@@ -340,6 +368,15 @@ t.cast("t.Any", ArrowProjectionVisitor).list = _with_nulls
 # Their constructors are typed for keyword arguments only, and take none.
 _at_least: t.Any = GreaterThanOrEqual
 _at_most: t.Any = LessThanOrEqual
+
+
+# Pydantic fills these by alias, which type checkers do not see.
+def _snapshot(snapshot_id: int | None) -> dict[str, t.Any]:
+    return {"snapshot-id": snapshot_id}
+
+
+def _tag(name: str) -> dict[str, t.Any]:
+    return {"ref-name": name}
 
 
 def _is_maintenance(snapshot: Snapshot) -> bool:

@@ -54,6 +54,29 @@ def fence_of(table: Table) -> Fence:
     return Fence(properties.get(RUN_ID, ""), int(properties.get(SEQUENCE, "0")))
 
 
+def mark(transaction: LightTransaction, run_id: str, state: str) -> None:
+    """Commit who has put a table into the state that the transaction makes.
+
+    The snapshot adds nothing, but fences a run that goes on.
+
+    Args:
+        transaction: What is committed with it.
+        run_id: The new owner.
+        state: The new bookmark as JSON; empty to remove it.
+    """
+    present = transaction.table_metadata.properties
+    sequence = str(int(present.get(SEQUENCE, "0")) + 1)
+    properties = {RUN_ID: run_id, SEQUENCE: sequence}
+    if state:
+        properties[STATE] = state
+    elif STATE in present:
+        transaction.remove_properties(STATE)
+    transaction.set_properties(properties)
+    writer = SnapshotWriter(transaction)
+    writer.commit(Delta(), properties)
+    writer.send()
+
+
 def branch_of(version: int) -> str:
     """Name the branch that holds an unfinished full load."""
     return f"{BRANCH_PREFIX}{version}"
