@@ -65,7 +65,7 @@ def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
         from target_parquet_iceberg.parquet_store import open_stores  # noqa: PLC0415
 
         stores = open_stores(settings)
-        return ParquetWarehouse(stores, settings["namespace"], run_id, _pause)
+        return ParquetWarehouse(stores, settings["namespace"], run_id, pause)
     from target_parquet_iceberg.catalogs import open_catalog  # noqa: PLC0415
     from target_parquet_iceberg.iceberg import IcebergWarehouse  # noqa: PLC0415
     from target_parquet_iceberg.upkeep import upkeep_of  # noqa: PLC0415
@@ -74,7 +74,7 @@ def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
         open_catalog(settings),
         settings["namespace"],
         run_id,
-        _pause,
+        pause,
         upkeep=upkeep_of(settings),
     )
 
@@ -98,6 +98,7 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def _pause(attempt: int) -> None:
+def pause(attempt: int) -> None:
+    """Wait before another attempt, longer after each."""
     # Full jitter: concurrent writers must not meet again.
     time.sleep(random.uniform(0, min(0.05 * 2**attempt, LONGEST_PAUSE_SECONDS)))  # noqa: S311
