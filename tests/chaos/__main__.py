@@ -18,7 +18,6 @@ from harness import BrokenPromiseError, Round
 from lakes import Folder, Lake
 from source import MODES, PLAIN_MODES
 
-
 # How many kills each gets; the REST catalog is slower. `parquet` has no catalog.
 SHARES = {"sqlite": 4, "rest": 1, "parquet": 4}
 

@@ -274,13 +274,13 @@ def test_a_newer_run_is_not_robbed(tmp_path) -> None:
 
 
 def _pause_between_commit_and_clearing(table, machine):
-    clear = table._files.clear  # noqa: SLF001 the moment has no other name
+    clear = table._files.clear
 
     def first_let_another_run_commit(names):
         machine.commit(machine.open(), [11], until=12, since=11)
         clear(names)
 
-    table._files.clear = first_let_another_run_commit  # noqa: SLF001
+    table._files.clear = first_let_another_run_commit
     return table
 
 
@@ -391,15 +391,15 @@ def test_a_store_that_ignores_conditions_is_refused(
 
     def careless(name):
         store = open_store(name)
-        put = store._put  # noqa: SLF001 it stands for the server
+        put = store._put
 
         def overwrite(path, content):
             try:
                 put(path, content)
             except OSError:
-                store._system.open_output_stream(path).close()  # noqa: SLF001
+                store._system.open_output_stream(path).close()
 
-        store._put = overwrite  # noqa: SLF001
+        store._put = overwrite
         return store
 
     house = ParquetWarehouse(careless, "lake", "r", lambda _: None)

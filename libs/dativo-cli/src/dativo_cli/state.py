@@ -44,7 +44,9 @@ def set_bookmark(
     """Make the JSON object BOOKMARK the bookmark of STREAM; `null` removes it."""
     from target_parquet_iceberg.bookmarks import open_bookmarks  # noqa: PLC0415 heavy
 
-    open_bookmarks(target_settings(config, warehouse)).store(stream, json.loads(bookmark))
+    open_bookmarks(target_settings(config, warehouse)).store(
+        stream, json.loads(bookmark)
+    )
 
 
 @state.command()

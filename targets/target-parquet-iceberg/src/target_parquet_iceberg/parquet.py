@@ -10,7 +10,7 @@ import logging
 import typing as t
 
 import pyarrow as pa
-from dativo_core.errors import ConfigurationError, FencedError
+from dativo_core.errors import ConfigurationError, DativoError, FencedError
 
 from target_parquet_iceberg.evolution import conform, merge
 from target_parquet_iceberg.parquet_entry import Entry
@@ -245,12 +245,17 @@ class _Past:
             for file in files:
                 seen.add(fingerprints(self._files.read(file, self._columns), names))
         except FileNotFoundError as error:
-            newest = self._log.newest()
-            if newest is None or newest.sequence == self._present.sequence:
-                raise
-            what = f"Table '{self._present.stream}': another run has replaced it."
-            raise FencedError(what, hint=HINT) from error
+            raise self._missing(error) from error
         return seen
+
+    def _missing(self, error: FileNotFoundError) -> DativoError:
+        newest, stream = self._log.newest(), self._present.stream
+        if newest is None or newest.sequence != self._present.sequence:
+            what = f"Stream '{stream}': another run has replaced the table meanwhile."
+            return FencedError(what, hint=HINT)
+        what = f"Stream '{stream}': a file that the log lists is gone ({error})."
+        hint = "Put it back, or load the table once with load_method overwrite."
+        return ConfigurationError(what, hint=hint)
 
 
 def _check(plan: Plan) -> None:

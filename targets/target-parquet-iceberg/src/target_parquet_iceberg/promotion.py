@@ -216,7 +216,9 @@ def _check(entry: Entry, name: str) -> None:
     fields = {field.name: field.type for field in entry.columns}
     for column in entry.partition_by:
         if pa.types.is_floating(fields[column]):
-            what = f"Table '{name}': {column!r} is a float, and no partition of Iceberg."
+            what = (
+                f"Table '{name}': {column!r} is a float, and no partition of Iceberg."
+            )
             hint = "Load it once with another partition_by and load_method overwrite."
             raise ConfigurationError(what, hint=hint)
 

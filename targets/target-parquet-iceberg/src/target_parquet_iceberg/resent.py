@@ -1,4 +1,4 @@
-"""Decide which rows of an append may have come before, whatever the table is made of."""
+"""Decide which rows of an append may have come before, in a table of any format."""
 
 from __future__ import annotations
 
