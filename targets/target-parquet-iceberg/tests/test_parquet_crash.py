@@ -398,6 +398,15 @@ def test_the_second_of_two_runs_is_fenced_on_s3(
     assert found == {file.path for file in entry.files}
 
 
+def test_a_put_without_an_answer_is_no_refusal(seaweed, bucket_prefix) -> None:
+    """A dead endpoint is an error of storage, which the log may try again."""
+    options = {**seaweed.storage_options(), "s3.endpoint": "http://127.0.0.1:9"}
+    settings = {"warehouse": bucket_prefix, "storage_options": options}
+    store = open_stores(settings)("lake/s")
+    with pytest.raises(OSError, match="NETWORK_CONNECTION"):
+        store.create("_dativo/1.json", b"one")
+
+
 def test_a_store_that_ignores_conditions_is_refused(
     seaweed, bucket_prefix, tmp_path
 ) -> None:

@@ -237,7 +237,13 @@ def open_stores(settings: Mapping[str, t.Any]) -> Callable[[str], Store]:
     files = s3_files(options)
 
     def put(path: str, content: bytes) -> None:
-        files().pipe_file(path, content, mode="create")
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 as s3fs
+
+        try:
+            files().pipe_file(path, content, mode="create")
+        except BotoCoreError as error:  # no answer; said in the words of Arrow's S3
+            text = f"NETWORK_CONNECTION: {error}"
+            raise OSError(text) from error
 
     base = root.rstrip("/")
     return lambda folder: S3Store(system, put, f"{base}/{folder}")

@@ -56,6 +56,8 @@ def s3_files(options: Mapping[str, t.Any]) -> Callable[[], t.Any]:
             token=known.get("session_token"),
             endpoint_url=_with_scheme(known.get("endpoint_override")),
             client_kwargs={"region_name": region} if region else {},
+            # Who writes under a condition asks what became of it before another try.
+            config_kwargs={"retries": {"total_max_attempts": 1}},
             skip_instance_cache=True,
         )
 
