@@ -88,10 +88,13 @@ def promote(
         table = Promotion(catalog, (namespace, name), _location(settings, name))
         if table.is_done(entry):
             return entry
-        Files(store, PROMOTION_RUN).roll_forward(entry)
+        files = Files(store, PROMOTION_RUN)
+        files.roll_forward(entry)
+        strays = files.strays(entry)
         table.prepare(entry, store)
         if entry.promoted_to is None:
             entry = _close(log, entry, f"{namespace}.{name}")
+        files.clear(strays)
         table.create(entry)
         return entry
 
