@@ -163,7 +163,7 @@ def test_plain_parquet(pipeline):
     assert len(pipeline.run().records) == 1
     folder = pipeline.warehouse / "lake" / "public_orders"
     assert len(list(folder.glob("*.parquet"))) == 2
-    assert (folder / "_dativo.json").exists()
+    assert len(list((folder / "_dativo").glob("*.json"))) == 3
     files = f"read_parquet('{folder}/*.parquet')"
     with lake.connect() as engine:
         found = engine.execute(f"SELECT {COLUMNS} FROM {files} ORDER BY id").fetchall()

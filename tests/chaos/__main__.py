@@ -15,8 +15,11 @@ from tempfile import TemporaryDirectory
 
 from dativo_sandbox.seaweedfs import SeaweedServer
 from harness import BrokenPromiseError, Round
-from lakes import Lake
-from source import MODES
+from lakes import Folder, Lake
+from source import MODES, PLAIN_MODES
+
+# How many kills each gets; the REST catalog is slower. `parquet` has no catalog.
+SHARES = {"sqlite": 4, "rest": 1, "parquet": 4}
 
 
 def main() -> int:
@@ -24,23 +27,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--catalog", choices=["sqlite", "rest"], action="append")
+    parser.add_argument("--catalog", choices=SHARES, action="append")
     parser.add_argument("--mode", choices=MODES, action="append")
     parser.add_argument("--keep", type=Path, help="Leave the tables in this folder.")
     options = parser.parse_args()
-    catalogs = options.catalog or ["sqlite", "rest"]
-    modes = options.mode or MODES
+    catalogs = options.catalog or list(SHARES)
     sums: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
         folder = options.keep or Path(stack.enter_context(TemporaryDirectory()))
         folder.mkdir(exist_ok=True)
-        # The REST catalog is slower: one kill of five is for it.
-        shares = {"rest": 1, "sqlite": 4}
-        whole = sum(shares[name] for name in catalogs) * len(modes)
+        modes = {name: _modes(name, options.mode) for name in catalogs}
+        whole = sum(SHARES[name] * len(modes[name]) for name in catalogs)
         for catalog in catalogs:
             base = stack.enter_context(_catalog(catalog))
-            for mode in modes:
-                quota = -(-options.kills * shares[catalog] // whole)
+            for mode in modes[catalog]:
+                quota = -(-options.kills * SHARES[catalog] // whole)
                 random = Random(f"{options.seed} {catalog} {mode}")  # noqa: S311
                 started = time.monotonic()
                 try:
@@ -55,6 +56,11 @@ def main() -> int:
     return 0
 
 
+def _modes(catalog: str, chosen: list[str] | None) -> list[str]:
+    possible = PLAIN_MODES if catalog == "parquet" else MODES
+    return [mode for mode in possible if mode in (chosen or MODES)]
+
+
 def _play(
     mode: str, quota: int, random: Random, base: dict[str, t.Any], folder: Path
 ) -> Counter[str]:
@@ -62,14 +68,15 @@ def _play(
     while totals["kills"] < quota:
         totals["rounds"] += 1
         home = folder.with_name(f"{folder.name}_{mode}_{totals['rounds']}")
-        Round(mode, Lake(home, base, mode), home, random, totals).play(quota)
+        lake = (Folder if base.get("format") else Lake)(home, base, mode)
+        Round(mode, lake, home, random, totals).play(quota)
     return totals
 
 
 @contextlib.contextmanager
 def _catalog(name: str) -> t.Iterator[dict[str, t.Any]]:
-    if name == "sqlite":
-        yield {}
+    if name != "rest":
+        yield {"format": "parquet"} if name == "parquet" else {}
         return
     with SeaweedServer() as server:
         yield {

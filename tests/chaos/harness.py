@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from dativo_core.errors import ExitCode
-from lakes import Lake, counted
+from lakes import counted
 from processes import Kill, Pipe, wait
 from source import INCREMENTAL, rows
 
@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
-    from lakes import Rows
+    from lakes import Folder, Lake, Rows
 
 ROWS = 240
 EVERY = 4
@@ -35,7 +35,7 @@ class Round:
     """One table, loaded in phases between which the source grows or changes."""
 
     mode: str
-    lake: Lake
+    lake: Lake | Folder
     folder: Path
     random: Random
     totals: Counter[str]
@@ -133,6 +133,7 @@ class Round:
     def _check_always(self) -> None:
         """Check what readers may see at any moment."""
         found = self.lake.rows()
+        self._count(Counter(), self.lake.early())
         if self.mode == "versions":
             if found not in (self._before, self._expected):
                 self._fail("Readers see a part of a full load")

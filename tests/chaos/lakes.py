@@ -1,15 +1,19 @@
-"""Where the tables lie, and what PyIceberg and DuckDB read there."""
+"""Where the tables lie, and what readers find there."""
 
 from __future__ import annotations
 
 import json
 import typing as t
 from collections import Counter
+from dataclasses import replace
 
 from dativo_sandbox import lake
 from pyiceberg.exceptions import NoSuchTableError
-from target_parquet_iceberg.bookmarks import Bookmarks
+from target_parquet_iceberg.bookmarks import open_bookmarks
 from target_parquet_iceberg.catalogs import open_catalog
+from target_parquet_iceberg.parquet_files import Files, hidden
+from target_parquet_iceberg.parquet_log import Log
+from target_parquet_iceberg.parquet_store import open_stores
 from target_parquet_iceberg.rewrite import MAINTENANCE
 from target_parquet_iceberg.staging import RUN_ID
 
@@ -27,8 +31,8 @@ def counted(rows: t.Iterable[dict[str, t.Any]]) -> Rows:
     return Counter(tuple(sorted(row.items())) for row in rows)
 
 
-class Lake:
-    """One table of one catalog."""
+class Home:
+    """The folder of one round, and the settings of its target."""
 
     def __init__(self, folder: Path, base: dict[str, t.Any], mode: str) -> None:
         self.settings = {
@@ -43,6 +47,24 @@ class Lake:
         folder.mkdir()
         self.config = folder / "target.json"
         self.config.write_text(json.dumps(self.settings))
+
+    def state(self) -> dict[str, t.Any]:
+        """Return what `dativo state show` prints."""
+        if not self.has_begun:
+            return {"bookmarks": {}}
+        return {"bookmarks": open_bookmarks(self.settings).all()}
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether there is a warehouse."""
+        return True
+
+
+class Lake(Home):
+    """One table of one catalog."""
+
+    def __init__(self, folder: Path, base: dict[str, t.Any], mode: str) -> None:
+        super().__init__(folder, base, mode)
         self._catalog = open_catalog(self.settings)
 
     def table(self) -> Table | None:
@@ -80,6 +102,61 @@ class Lake:
         told = [snapshot.summary for snapshot in ordered if snapshot.summary]
         return [str(s.get(RUN_ID)) for s in told if s.get(MAINTENANCE) is None]
 
-    def state(self) -> dict[str, t.Any]:
-        """Return what `dativo state show` prints."""
-        return {"bookmarks": Bookmarks(self.settings).all()}
+    def early(self) -> Rows:
+        """Return rows that readers see although they are not in the table."""
+        return Counter()
+
+
+class Folder(Home):
+    """One folder of plain Parquet."""
+
+    def __init__(self, folder: Path, base: dict[str, t.Any], mode: str) -> None:
+        super().__init__(folder, base, mode)
+        self._path = folder / "lake" / folder.name / "t"
+        stores = open_stores({**self.settings, "storage_options": {}})
+        self._store = stores(f"{folder.name}/t")
+        self._log = Log(self._store, "t", lambda _attempt: None)
+        self._runs: dict[int, str] = {}
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether there is a warehouse."""
+        return self._path.is_dir()
+
+    def rows(self) -> Rows:
+        """Return the rows of the table, those that are still hidden too."""
+        entry = self._log.newest()
+        if entry is None:
+            return Counter()
+        self._note(entry.sequence)
+        files = Files(self._store, "reader")
+        found: Rows = Counter()
+        for file in entry.files:
+            is_waiting = (self._path / hidden(file.path)).exists()
+            path = hidden(file.path) if is_waiting else file.path
+            rows = files.read(replace(file, path=path), entry.columns)
+            found += counted(rows.to_pylist())
+        return found
+
+    def rows_of_duckdb(self) -> Rows:
+        """Return what a glob finds."""
+        if not any(self._path.glob("*.parquet")):
+            return Counter()
+        sql = f"FROM read_parquet('{self._path}/**/*.parquet', union_by_name=true)"
+        with lake.connect() as engine:
+            return counted(engine.execute(sql).to_arrow_table().to_pylist())
+
+    def early(self) -> Rows:
+        """Return rows that a glob finds although they are not in the table."""
+        return self.rows_of_duckdb() - self.rows()
+
+    def runs(self) -> list[str]:
+        """Return the runs that wrote the entries, the oldest first."""
+        return [run for _, run in sorted(self._runs.items())]
+
+    def _note(self, newest: int) -> None:
+        """Remember who wrote the entries, before they are deleted."""
+        entry = self._log.read(newest)
+        while entry is not None:
+            self._runs[entry.sequence] = entry.run_id
+            entry = self._log.read(entry.sequence - 1)

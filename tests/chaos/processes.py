@@ -24,6 +24,7 @@ FORKS.set_forkserver_preload(
         "target_parquet_iceberg.target",
         "target_parquet_iceberg.wiring",
         "target_parquet_iceberg.iceberg",
+        "target_parquet_iceberg.parquet",
         "pyiceberg.catalog.sql",
         "pyiceberg.catalog.rest",
     ]

@@ -7,6 +7,7 @@ import typing as t
 Row: t.TypeAlias = "dict[str, t.Any]"
 INCREMENTAL = ("keyed", "keyless", "upsert")
 MODES = (*INCREMENTAL, "versions")
+PLAIN_MODES = ("keyed", "keyless", "versions")
 KEYS = 37
 
 

@@ -10,6 +10,7 @@ from dativo_core.entrypoint import guarded
 
 from dativo_cli.doctor import doctor
 from dativo_cli.maintain import maintain
+from dativo_cli.promote import promote
 from dativo_cli.rollback import rollback
 from dativo_cli.sandbox import sandbox
 from dativo_cli.state import state
@@ -23,6 +24,7 @@ def dativo() -> None:
 
 dativo.add_command(state)
 dativo.add_command(rollback)
+dativo.add_command(promote)
 dativo.add_command(maintain)
 dativo.add_command(doctor)
 dativo.add_command(sandbox)

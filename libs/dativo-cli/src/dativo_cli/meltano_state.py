@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from dativo_core.errors import ConfigurationError
 from meltano.core.state_store.base import MeltanoState, StateStoreManager
-from target_parquet_iceberg.bookmarks import Bookmarks
+from target_parquet_iceberg.bookmarks import open_bookmarks
 
 from dativo_cli.options import target_settings
 
@@ -28,7 +28,7 @@ class DativoStateStoreManager(StateStoreManager):
 
     def __init__(self, uri: str, **_settings: t.Any) -> None:
         super().__init__()
-        self._bookmarks = Bookmarks(settings_of(uri), makes=True)
+        self._bookmarks = open_bookmarks(settings_of(uri), makes=True)
 
     def get(self, state_id: str) -> MeltanoState | None:
         """Return the bookmarks of all tables, if a pipeline of that name has run."""

@@ -22,9 +22,9 @@ def state() -> None:
 @click.option("--stream", help="Show this stream only.")
 def show(config: str | None, warehouse: str | None, stream: str | None) -> None:
     """Print a Singer state put together from the tables of a warehouse."""
-    from target_parquet_iceberg.bookmarks import Bookmarks  # noqa: PLC0415 heavy
+    from target_parquet_iceberg.bookmarks import open_bookmarks  # noqa: PLC0415 heavy
 
-    bookmarks = Bookmarks(target_settings(config, warehouse)).all()
+    bookmarks = open_bookmarks(target_settings(config, warehouse)).all()
     if stream is not None and stream not in bookmarks:
         known = ", ".join(sorted(bookmarks)) or "none"
         msg = f"No table holds a bookmark of stream '{stream}'."
@@ -42,9 +42,11 @@ def set_bookmark(
     stream: str, bookmark: str, config: str | None, warehouse: str | None
 ) -> None:
     """Make the JSON object BOOKMARK the bookmark of STREAM; `null` removes it."""
-    from target_parquet_iceberg.bookmarks import Bookmarks  # noqa: PLC0415 heavy
+    from target_parquet_iceberg.bookmarks import open_bookmarks  # noqa: PLC0415 heavy
 
-    Bookmarks(target_settings(config, warehouse)).store(stream, json.loads(bookmark))
+    open_bookmarks(target_settings(config, warehouse)).store(
+        stream, json.loads(bookmark)
+    )
 
 
 @state.command()
@@ -55,9 +57,9 @@ def recover(state_id: str, config: str | None, warehouse: str | None) -> None:
 
     Run it in the Meltano project; `meltano` must be on PATH.
     """
-    from target_parquet_iceberg.bookmarks import Bookmarks  # noqa: PLC0415 heavy
+    from target_parquet_iceberg.bookmarks import open_bookmarks  # noqa: PLC0415 heavy
 
-    bookmarks = Bookmarks(target_settings(config, warehouse)).all()
+    bookmarks = open_bookmarks(target_settings(config, warehouse)).all()
     found = json.dumps({"singer_state": {"bookmarks": bookmarks}})
     command = ["meltano", "state", "set", "--force", state_id, found]
     if shutil.which("meltano") is None:

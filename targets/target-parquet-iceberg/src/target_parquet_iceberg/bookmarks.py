@@ -27,8 +27,44 @@ PIPELINES = "dativo.pipelines"
 MANUAL_RUN = "state-set-by-hand"
 
 
+class Shelf(t.Protocol):
+    """The bookmarks of all tables of a namespace, whatever they are made of."""
+
+    def all(self) -> dict[str, dict[str, t.Any]]:
+        """Return the bookmark of every stream that has one."""
+
+    def store(self, stream: str, bookmark: dict[str, t.Any] | None) -> None:
+        """Correct a bookmark, or remove it; a load that goes on is fenced."""
+
+    def pipelines(self) -> list[str]:
+        """Return the names of the pipelines that load into the namespace."""
+
+    def add_pipeline(self, name: str) -> None:
+        """Remember the name of a pipeline."""
+
+    def remove_pipeline(self, name: str) -> None:
+        """Forget the name of a pipeline."""
+
+
+def open_bookmarks(config: Mapping[str, t.Any], *, makes: bool = False) -> Shelf:
+    """Return the bookmarks of the warehouse that the target's settings describe.
+
+    Args:
+        config: The target's settings.
+        makes: Whether to make a local warehouse that is not there, as a first run does.
+    """
+    if with_defaults(config)["format"] == "iceberg":
+        return Bookmarks(config, makes=makes)
+    from target_parquet_iceberg.parquet_bookmarks import (  # noqa: PLC0415 needs this
+        ParquetBookmarks,
+    )
+    from target_parquet_iceberg.wiring import pause  # noqa: PLC0415 as above
+
+    return ParquetBookmarks(config, pause, makes=makes)
+
+
 class Bookmarks:
-    """The bookmarks of all tables of a namespace.
+    """The bookmarks of all Iceberg tables of a namespace.
 
     Args:
         config: The target's settings.

@@ -1,132 +1,274 @@
 """Plain Parquet in a Hive layout: `<warehouse>/<namespace>/<table>/<key>=<value>/`.
 
-Files get names of their own and appear whole; the bookmark lies beside them in
-`_dativo.json`, written after the files it covers.
+`parquet_log` says what the table is: a commit writes files, then one entry that lists
+them together with the bookmark. Exclusive creation of the entry is the fence.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import typing as t
-from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.fs as pafs
-import pyarrow.parquet as pq
-from dativo_core.errors import ConfigurationError
+from dativo_core.errors import ConfigurationError, DativoError, FencedError
 
+from target_parquet_iceberg.evolution import conform, merge
+from target_parquet_iceberg.parquet_entry import Entry
+from target_parquet_iceberg.parquet_files import Files, may_hold
+from target_parquet_iceberg.parquet_log import HINT, Log, TakenError
 from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.replay import Seen, comparable, fingerprints
+from target_parquet_iceberg.resent import Resent
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Sequence
 
+    from target_parquet_iceberg.parquet_entry import LiveFile
+    from target_parquet_iceberg.parquet_store import Store
     from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.table import Commit
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "_dativo.json"
-_ROW = "__row"
-NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-
 
 class ParquetWarehouse:
-    """Opens the Parquet folders of one run."""
+    """Opens the Parquet folders of one run.
+
+    Args:
+        stores: Opens a folder below the warehouse.
+        namespace: The folder of the tables.
+        run_id: Unique to this run.
+        pause: Waits before another attempt, given its number.
+    """
 
     def __init__(
-        self, system: pafs.FileSystem, root: str, namespace: str, run_id: str
+        self,
+        stores: Callable[[str], Store],
+        namespace: str,
+        run_id: str,
+        pause: Callable[[int], None],
     ) -> None:
-        self._system = system
-        self._root = f"{root.rstrip('/')}/{namespace}"
+        self._stores = stores
+        self._namespace = namespace
         self._run_id = run_id
+        self._pause = pause
 
     def table(self, plan: Plan) -> ParquetTable:
-        """Return the folder of a stream.
+        """Open the folder of a stream, or begin it.
 
         Raises:
-            ConfigurationError: for upserts, which plain files cannot do.
+            ConfigurationError: for what plain files cannot do, and a folder that is
+                somebody else's.
         """
-        if plan.resolve(versioned=True) is Method.UPSERT:
-            raise cannot_upsert(plan.stream)
-        return ParquetTable(
-            self._system, f"{self._root}/{plan.table}", plan, self._run_id
-        )
+        _check(plan)
+        store = self._stores(f"{self._namespace}/{plan.table}")
+        log = Log(store, f"{self._namespace}.{plan.table}", self._pause)
+        files = Files(store, self._run_id)
+        entry = log.newest() or self._begin(plan, log, files)
+        if entry.promoted_to is not None:
+            raise promoted(entry)
+        if not store.hides:
+            log.check_storage(entry)
+        files.roll_forward(entry)
+        return ParquetTable(plan, log, files, entry, self._run_id)
 
     def maintain(self) -> None:
         """Do nothing: plain files have no history to look after."""
 
+    def _begin(self, plan: Plan, log: Log, files: Files) -> Entry:
+        if files.has_others() and log.newest() is None:
+            what = f"Stream '{plan.stream}': the folder of table '{plan.table}' holds "
+            what += "Parquet files, but no log of this target."
+            hint = "Move them away, or set streams.<stream>.table to another name."
+            raise ConfigurationError(what, hint=hint)
+        columns = pa.schema(
+            pa.field(c.name, c.type, metadata={"doc": c.doc} if c.doc else None)
+            for c in plan.stored
+        )
+        first = Entry(plan.stream, self._run_id, 1, columns, plan.partition_by)
+        try:
+            log.append(first)
+        except FencedError:  # another run was faster
+            first = log.newest() or first
+        return first
+
 
 class ParquetTable:
-    """One folder of Parquet files."""
-
-    def __init__(
-        self, system: pafs.FileSystem, path: str, plan: Plan, run_id: str
-    ) -> None:
-        self._system = system
-        self._path = path
-        self._plan = plan
-        self._run_id = run_id
-        self._sequence = 0
+    """One folder of Parquet files, fenced against other runs from when it is opened."""
 
     can_stage = False
 
-    def columns(self) -> None:
-        """Tell that files of different types may lie side by side."""
+    def __init__(
+        self, plan: Plan, log: Log, files: Files, entry: Entry, run_id: str
+    ) -> None:
+        self._plan = plan
+        self._log = log
+        self._files = files
+        self._entry = entry
+        self._run_id = run_id
+        self._resent = Resent(entry.state or {})
+        self._opened = entry
+        self._strays = files.strays(entry)
+
+    def columns(self) -> pa.Schema:
+        """Return the table's columns as they are now."""
+        return self._entry.columns
 
     def knows(self, version: int) -> bool:  # noqa: ARG002 loads are never staged
         """Tell that no part of a full load is ever durable before the end."""
         return False
 
-    def repeats(self, commit: Commit, *, is_end: bool) -> bool:  # noqa: ARG002
-        """Tell that no row is recognised: appends to files are not exactly once."""
-        return False
+    def repeats(self, commit: Commit, *, is_end: bool) -> bool:
+        """Tell whether the tap is still sending rows again that the table has."""
+        if not self._resent.is_possible(commit):
+            return False
+        past = self._past(self._merged(commit))
+        return self._resent.goes_on(past, commit, is_end=is_end)
 
     def commit(self, commit: Commit) -> None:
-        """Add files, or replace them all, then write the bookmark.
+        """Add files, or replace them all, in one entry that holds the bookmark too.
 
         Raises:
             ConfigurationError: for upserts, which plain files cannot do.
+            FencedError: if another run has committed since this one opened the table.
         """
+        self._check(commit)
+        following = self._written(commit)
+        try:
+            self._log.append(following)
+        except TakenError:
+            for file in following.files:
+                if file.sequence == following.sequence:
+                    self._files.delete(file.path)
+            raise
+        self._entry = following
+        self._resent.landed()
+        self._files.publish(following)
+        # Listed before this run had an entry: their owners are dead, or fenced now.
+        self._files.clear(self._strays)
+        self._strays = []
+        count = commit.rows.num_rows if commit.rows is not None else 0
+        logger.info("Committed %d rows to %s", count, self._plan.table)
+
+    def _check(self, commit: Commit) -> None:
         if commit.method is Method.UPSERT:
             raise cannot_upsert(self._plan.stream)
-        self._sequence += 1
-        old = self._files() if commit.method is Method.OVERWRITE else []
+        present, wanted = self._entry.partition_by, self._plan.partition_by
+        is_replaced = commit.method is Method.OVERWRITE or commit.rows is None
+        if present == wanted or is_replaced or not self._entry.files:
+            return
+        names = ", ".join(present) or "nothing"
+        msg = f"Stream '{self._plan.stream}': the table is partitioned by {names}."
+        hint = "Set partition_by to that, or load it once with load_method overwrite."
+        raise ConfigurationError(msg, hint=hint)
+
+    def _written(self, commit: Commit) -> Entry:
+        """Write the new rows; return the entry that would make them the table's."""
+        entry, columns = self._entry, self._merged(commit)
+        sequence = entry.sequence + 1
+        added: Sequence[LiveFile] = ()
+        changes: dict[str, t.Any] = {"columns": columns}
         if commit.rows is not None:
-            self._add(commit.rows)
-        for path in old:
-            self._system.delete_file(path)
-        self._write_manifest(commit)
+            added = self._files.write(
+                self._new(commit, columns),
+                sequence=sequence,
+                partition_by=self._plan.partition_by,
+                keys=self._plan.keys,
+            )
+            changes["partition_by"] = self._plan.partition_by
+        if commit.method is Method.OVERWRITE:
+            changes["removed"] = tuple(file.path for file in entry.files)
+            changes["files"] = tuple(added)
+        else:
+            changes["files"] = (*entry.files, *added)
+        if commit.bookmark is not None:
+            changes |= {"state": commit.bookmark, "state_sequence": sequence}
+        return entry.then(self._run_id, **changes)
 
-    def _add(self, rows: pa.Table) -> None:
-        for number, (folder, part) in enumerate(split(rows, self._plan.partition_by)):
-            name = f"{self._run_id}-{self._sequence:05d}-{number:05d}.parquet"
-            self._write(f"{self._path}{folder}", name, part)
-        logger.info("Committed %d rows to %s", rows.num_rows, self._path)
+    def _new(self, commit: Commit, columns: pa.Schema) -> pa.Table:
+        """Return the rows that the table lacks."""
+        past = self._past(columns)
+        seen = self._resent.rows(past, commit)
+        rows = conform(commit.rows, columns)
+        return rows if seen is None else rows.filter(past.is_new(rows, seen))
 
-    def _write(self, folder: str, name: str, part: pa.Table) -> None:
-        self._system.create_dir(folder, recursive=True)
-        # No reader takes it for data; a stream to S3 appears whole by itself.
-        is_local = isinstance(self._system, pafs.LocalFileSystem)
-        temporary = f"{folder}/_{name}.tmp" if is_local else f"{folder}/{name}"
-        pq.write_table(part, temporary, filesystem=self._system, compression="zstd")
-        if is_local:
-            self._system.move(temporary, f"{folder}/{name}")
+    def _merged(self, commit: Commit) -> pa.Schema:
+        if commit.rows is None:
+            return self._entry.columns
+        return merge(self._plan.stream, self._entry.columns, commit.rows.schema)
 
-    def _files(self) -> list[str]:
-        selector = pafs.FileSelector(self._path, recursive=True, allow_not_found=True)
-        found = self._system.get_file_info(selector)
-        return [info.path for info in found if info.path.endswith(".parquet")]
+    def _past(self, columns: pa.Schema) -> _Past:
+        return _Past(self._log, self._files, self._opened, self._entry, columns)
 
-    def _write_manifest(self, commit: Commit) -> None:
-        content = {
-            "run_id": self._run_id,
-            "sequence": self._sequence,
-            "state": commit.bookmark,
-        }
-        self._system.create_dir(self._path, recursive=True)
-        with self._system.open_output_stream(f"{self._path}/{MANIFEST}") as stream:
-            stream.write(json.dumps(content, sort_keys=True).encode())
+
+class _Past:
+    """The rows of a Parquet folder.
+
+    Args:
+        opened: The table as the run found it.
+        present: The table as the run has made it since.
+        columns: The table's columns, with those of rows to come.
+    """
+
+    def __init__(
+        self, log: Log, files: Files, opened: Entry, present: Entry, columns: pa.Schema
+    ) -> None:
+        self._log = log
+        self._files = files
+        self._opened = opened
+        self._present = present
+        self._columns = columns
+
+    def near(self, rows: pa.Table, keys: Sequence[str]) -> Seen:
+        """Collect the table's rows whose keys lie in the range of these."""
+        whole = conform(rows, self._columns)
+        near = (file for file in self._present.files if may_hold(file, whole, keys))
+        return self._seen(Seen(once=True), near)
+
+    def since(self, bookmark: dict[str, t.Any]) -> Seen:
+        """Collect the rows that were there when the run began, but not at a bookmark.
+
+        All that were there, where no entry tells of the bookmark any more.
+        """
+        since = self._log.sequence_with(bookmark, self._opened) or 0
+        later = (file for file in self._opened.files if file.sequence > since)
+        return self._seen(Seen(once=False), later)
+
+    def is_new(self, rows: pa.Table, seen: Seen) -> pa.Array:
+        """Tell for each row whether it has not been seen; use up what has."""
+        whole = conform(rows, self._columns)
+        return seen.is_new(fingerprints(whole, comparable(whole.column_names)))
+
+    def _seen(self, seen: Seen, files: Iterable[LiveFile]) -> Seen:
+        names = comparable(self._columns.names)
+        try:
+            for file in files:
+                seen.add(fingerprints(self._files.read(file, self._columns), names))
+        except FileNotFoundError as error:
+            raise self._missing(error) from error
+        return seen
+
+    def _missing(self, error: FileNotFoundError) -> DativoError:
+        newest, stream = self._log.newest(), self._present.stream
+        if newest is None or newest.sequence != self._present.sequence:
+            what = f"Stream '{stream}': another run has replaced the table meanwhile."
+            return FencedError(what, hint=HINT)
+        what = f"Stream '{stream}': a file that the log lists is gone ({error})."
+        hint = "Put it back, or load the table once with load_method overwrite."
+        return ConfigurationError(what, hint=hint)
+
+
+def _check(plan: Plan) -> None:
+    if plan.resolve(versioned=True) is Method.UPSERT:
+        raise cannot_upsert(plan.stream)
+    kinds = {column.name: column.type for column in plan.columns}
+    folders = set(plan.partition_by)
+    if any(pa.types.is_binary(kinds[name]) for name in folders):
+        msg = f"Stream '{plan.stream}': bytes are no names of folders."
+        raise ConfigurationError(msg, hint="Take another column for partition_by.")
+    if folders and folders == set(kinds):
+        msg = f"Stream '{plan.stream}': partition_by leaves no column for the files."
+        raise ConfigurationError(msg, hint="Take fewer columns for partition_by.")
 
 
 def cannot_upsert(stream: str) -> ConfigurationError:
@@ -136,24 +278,9 @@ def cannot_upsert(stream: str) -> ConfigurationError:
     return ConfigurationError(msg, hint=hint)
 
 
-def split(rows: pa.Table, keys: tuple[str, ...]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield the Hive folder and the rows of every partition."""
-    if not keys:
-        yield "", rows
-        return
-    # By row numbers: comparing values would lose NaN and take -0.0 for 0.0.
-    numbers = pa.array(range(rows.num_rows), pa.int64())
-    numbered = rows.select(keys).append_column(_ROW, numbers)
-    groups = numbered.group_by(list(keys), use_threads=False)
-    for values in groups.aggregate([(_ROW, "list")]).to_pylist():
-        part = rows.take(values.pop(f"{_ROW}_list"))
-        yield folder_of(values), part.drop_columns(list(keys))
-
-
-def folder_of(values: dict[str, t.Any]) -> str:
-    """Return `/a=1/b=x%2Fy` for partition values."""
-    return "".join(
-        f"/{quote(name, safe='')}="
-        + (NULL_PARTITION if value is None else quote(str(value), safe=" "))
-        for name, value in values.items()
-    )
+def promoted(entry: Entry) -> ConfigurationError:
+    """Say that the folder is an Iceberg table now."""
+    msg = f"Stream '{entry.stream}': the folder is the Iceberg table "
+    msg += f"{entry.promoted_to} now."
+    hint = "Set format to iceberg; if it is not there, repeat `dativo promote`."
+    return ConfigurationError(msg, hint=hint)

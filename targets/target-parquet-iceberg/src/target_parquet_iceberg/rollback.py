@@ -91,6 +91,10 @@ def open_table(config: Mapping[str, t.Any], name: str) -> Table:
         ConfigurationError: if there is no such table.
     """
     settings = with_defaults(config)
+    if settings["format"] != "iceberg":
+        what = f"Warehouse {settings['warehouse']} holds plain Parquet files."
+        hint = f"Only Iceberg tables can go back: run `dativo promote {name}` first."
+        raise ConfigurationError(what, hint=hint)
     with explained(settings["warehouse"]):
         catalog = open_catalog(settings)
         try:

@@ -19,6 +19,7 @@ from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import last_by_key
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.reconcile import reconcile
+from target_parquet_iceberg.resent import Resent
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
 from target_parquet_iceberg.transactions import LightTransaction
 
@@ -100,12 +101,9 @@ class Staging:
         self._stream = stream
         self._layout = layout
         self._loads = {name for name in table.refs() if is_load(name)}
-        self._opened_with = json.loads(table.properties.get(STATE, "{}"))
+        self._resent = Resent(json.loads(table.properties.get(STATE, "{}")))
         snapshot = table.current_snapshot()
         self._opened_at = snapshot.snapshot_id if snapshot else None
-        self._replayed: Seen | None = None
-        self._replaying: Seen | None = None
-        self._next_look = 0
         self._reader = ManifestReader()
 
     def stage(self, table: Table, commit: Commit, fence: Fence) -> SnapshotWriter:
@@ -121,35 +119,18 @@ class Staging:
         return writer
 
     def repeats(self, table: Table, commit: Commit, *, is_end: bool) -> bool:
-        """Tell whether the tap is still sending rows again that the table has.
-
-        Its bookmark must not become the table's before that is over: the next run
-        would start from it and take the rest for new rows. Rows that left the source
-        never come again, so the table's own bookmark is an end too, and so is a new
-        row at the end of the input.
-        """
-        if commit.keys or commit.started_from is None:
-            return False
-        if commit.bookmark == self._opened_with:
+        """Tell whether the tap is still sending rows again that the table has."""
+        if not self._resent.is_possible(commit):
             return False
         writer = SnapshotWriter(LightTransaction(table), reader=self._reader)
         if commit.rows is not None:
             self._evolve(writer, commit.rows.schema)
-        seen = self._sent_before(writer, commit)
-        if seen is None or not seen.left:
-            return False
-        if commit.rows is None:
-            return True
-        count = commit.rows.num_rows
-        if not is_end and count < max(seen.left, self._next_look):
-            return True  # too few to be all; each look costs as much as a commit
-        self._next_look = 2 * count
-        is_new = writer.is_new(commit.rows, seen)
-        return bool(seen.left) and not (is_end and is_new[-1].as_py())
+        past = _Past(writer, self._opened_at)
+        return self._resent.goes_on(past, commit, is_end=is_end)
 
     def landed(self, table: Table) -> None:
         """Take note that the last commit is in the table."""
-        self._replayed = self._replaying
+        self._resent.landed()
         self._loads |= {name for name in table.refs() if is_load(name)}
 
     def _branch(self, table: Table, commit: Commit) -> str:
@@ -213,26 +194,23 @@ class Staging:
         # A load that goes on after a crash sends some rows again, if it has keys.
         if keys and commit.method is not Method.APPEND:
             return writer.upsert(last_by_key(rows, keys), keys, commit.gone)
-        seen = self._sent_before(writer, commit)
+        seen = self._resent.rows(_Past(writer, self._opened_at), commit)
         return writer.append(rows) if seen is None else writer.append_new(rows, seen)
 
-    def _sent_before(self, writer: SnapshotWriter, commit: Commit) -> Seen | None:
-        """Return the rows that the tap may send although the table has them.
 
-        With keys: those at the bookmark. Without: those that a run sends again which
-        starts behind the table. None where nothing can come twice.
-        """
-        if commit.method is Method.OVERWRITE:
-            return None
-        if commit.keys and commit.rows is not None:
-            return writer.seen_near(commit.rows, commit.keys)
-        if self._opened_with == (commit.started_from or {}):
-            return None
-        if self._replayed is None:
-            since = _snapshot_with(writer, commit.started_from or {})
-            self._replayed = writer.seen_since(since, self._opened_at, RUN_ID)
-        self._replaying = self._replayed.copy()
-        return self._replaying
+class _Past:
+    """The rows of an Iceberg table, as a transaction sees them."""
+
+    def __init__(self, writer: SnapshotWriter, opened_at: int | None) -> None:
+        self._writer = writer
+        self._opened_at = opened_at
+        self.near = writer.seen_near
+        self.is_new = writer.is_new
+
+    def since(self, bookmark: dict[str, t.Any]) -> Seen:
+        """Collect the rows that were appended since the table had a bookmark."""
+        since = _snapshot_with(self._writer, bookmark)
+        return self._writer.seen_since(since, self._opened_at, RUN_ID)
 
 
 def _drop_other_loads(writer: SnapshotWriter) -> None:

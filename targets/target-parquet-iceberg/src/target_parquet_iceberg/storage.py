@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from functools import cache
 
 import pyarrow.fs as pafs
 from dativo_core.dead_letters import LocalFolder
@@ -10,7 +11,7 @@ from dativo_core.dead_letters import LocalFolder
 from target_parquet_iceberg.catalogs import is_remote, local, storage_properties
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dativo_core.dead_letters import Folder
 
@@ -35,6 +36,38 @@ def _s3_arguments(options: Mapping[str, t.Any]) -> dict[str, t.Any]:
         "s3.region": "region",
     }
     return {names[key]: value for key, value in known.items() if key in names}
+
+
+def s3_files(options: Mapping[str, t.Any]) -> Callable[[], t.Any]:
+    """Return what gives s3fs with the same options, made when it is first wanted.
+
+    Arrow's S3 cannot write under a condition.
+    """
+
+    @cache
+    def files() -> t.Any:
+        from s3fs import S3FileSystem  # noqa: PLC0415 it takes a third of a second
+
+        known = _s3_arguments(options)
+        region = known.get("region")
+        return S3FileSystem(
+            key=known.get("access_key"),
+            secret=known.get("secret_key"),
+            token=known.get("session_token"),
+            endpoint_url=_with_scheme(known.get("endpoint_override")),
+            client_kwargs={"region_name": region} if region else {},
+            # Who writes under a condition asks what became of it before another try.
+            config_kwargs={"retries": {"total_max_attempts": 1}},
+            skip_instance_cache=True,
+        )
+
+    return files
+
+
+def _with_scheme(endpoint: str | None) -> str | None:
+    if endpoint is None or "://" in endpoint:
+        return endpoint
+    return f"https://{endpoint}"  # as Arrow reads it
 
 
 def dead_letter_folder(url: str, options: Mapping[str, t.Any]) -> Folder:

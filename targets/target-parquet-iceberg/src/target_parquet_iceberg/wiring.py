@@ -18,7 +18,7 @@ from target_parquet_iceberg.failures import (
 )
 from target_parquet_iceberg.load import Limits, Load
 from target_parquet_iceberg.metadata import Metadata
-from target_parquet_iceberg.storage import dead_letter_folder, filesystem
+from target_parquet_iceberg.storage import dead_letter_folder
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,9 +62,10 @@ def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
     """Return the warehouse that the settings describe."""
     if settings["format"] == "parquet":
         from target_parquet_iceberg.parquet import ParquetWarehouse  # noqa: PLC0415
+        from target_parquet_iceberg.parquet_store import open_stores  # noqa: PLC0415
 
-        system, root = filesystem(settings["warehouse"], settings["storage_options"])
-        return ParquetWarehouse(system, root, settings["namespace"], run_id)
+        stores = open_stores(settings)
+        return ParquetWarehouse(stores, settings["namespace"], run_id, pause)
     from target_parquet_iceberg import probe  # noqa: PLC0415
 
     probe.check()
@@ -76,7 +77,7 @@ def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
         open_catalog(settings),
         settings["namespace"],
         run_id,
-        _pause,
+        pause,
         upkeep=upkeep_of(settings),
     )
 
@@ -100,6 +101,7 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def _pause(attempt: int) -> None:
+def pause(attempt: int) -> None:
+    """Wait before another attempt, longer after each."""
     # Full jitter: concurrent writers must not meet again.
     time.sleep(random.uniform(0, min(0.05 * 2**attempt, LONGEST_PAUSE_SECONDS)))  # noqa: S311
