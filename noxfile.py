@@ -103,6 +103,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def spark(session: nox.Session) -> None:
+    """Let Spark read every table, and look after some; needs Java 17."""
+    sync(session)
+    run_pytest(session, "tests/readers/test_spark.py", "-m", "slow")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the code blocks of the documentation."""
     sync(session)
