@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dativo_core.errors import ConfigurationError
 
+from target_parquet_iceberg.object_storage import prepare, storage_properties, text
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -16,18 +18,8 @@ if t.TYPE_CHECKING:
 
 NAME = "dativo"
 BUSY_SECONDS = 60
-_ALIASES = {
-    "endpoint": "s3.endpoint",
-    "access_key_id": "s3.access-key-id",
-    "secret_access_key": "s3.secret-access-key",
-    "session_token": "s3.session-token",
-    "region": "s3.region",
-}
-
-
-def storage_properties(options: Mapping[str, t.Any]) -> dict[str, str]:
-    """Translate setting `storage_options` to PyIceberg's file properties."""
-    return {_ALIASES.get(name, name): _text(value) for name, value in options.items()}
+# What a catalog needs beyond this program, and the extra that brings it.
+EXTRAS = {"psycopg2": "postgres", "boto3": "glue"}
 
 
 def is_remote(warehouse: str) -> bool:
@@ -35,7 +27,7 @@ def is_remote(warehouse: str) -> bool:
     return "://" in warehouse and not warehouse.startswith("file://")
 
 
-def properties(settings: Mapping[str, t.Any]) -> dict[str, str]:
+def properties(settings: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the PyIceberg properties of the catalog.
 
     Raises:
@@ -43,7 +35,7 @@ def properties(settings: Mapping[str, t.Any]) -> dict[str, str]:
     """
     warehouse = settings["warehouse"].rstrip("/")
     given = settings.get("catalog", {}).items()
-    chosen = {name: _text(value) for name, value in given if name != "name"}
+    chosen = {name: _property(value) for name, value in given if name != "name"}
     storage = storage_properties(settings.get("storage_options", {}))
     if "type" not in chosen and "uri" not in chosen:
         chosen |= _sqlite(warehouse)
@@ -71,8 +63,9 @@ def _location(warehouse: str) -> str:
     return warehouse if is_remote(warehouse) else f"file://{local(warehouse)}"
 
 
-def _text(value: t.Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _property(value: t.Any) -> t.Any:
+    # A few are nested, such as `ssl`.
+    return value if isinstance(value, dict) else text(value)
 
 
 def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
@@ -82,16 +75,34 @@ def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
     found = properties(settings)
     if not is_remote(settings["warehouse"]):
         local(settings["warehouse"]).mkdir(parents=True, exist_ok=True)
+    prepare(found)
     name = settings.get("catalog", {}).get("name", NAME)
-    if not found.get("uri", "").startswith("sqlite"):
-        from target_parquet_iceberg import rest  # noqa: PLC0415 as above
+    if found.get("uri", "").startswith("sqlite"):
+        return _open_sqlite(name, found)
+    from target_parquet_iceberg import rest  # noqa: PLC0415 as above
 
-        rest.install()
+    rest.install()
+    with _drivers():
         return load_catalog(name, **found)
-    return _open_sqlite(name, found)
 
 
-def _open_sqlite(name: str, found: dict[str, str]) -> Catalog:
+@contextlib.contextmanager
+def _drivers() -> Iterator[None]:
+    """Say which extra brings the driver that is missing."""
+    from pyiceberg.exceptions import NotInstalledError  # noqa: PLC0415 as above
+
+    try:
+        yield
+    except NotInstalledError as error:  # PyIceberg's hint is about its own extras
+        module = getattr(error.__cause__, "name", None)
+        if module not in EXTRAS:
+            raise
+        what = f"This catalog needs the package {module}, which is not installed."
+        hint = f"Run: pip install 'dativo-target-parquet-iceberg[{EXTRAS[module]}]'."
+        raise ConfigurationError(what, hint=hint) from error
+
+
+def _open_sqlite(name: str, found: dict[str, t.Any]) -> Catalog:
     """Open a catalog in a file that several runs may use at once.
 
     PyIceberg sets neither WAL nor a busy timeout: concurrent runs would fail with
@@ -106,7 +117,7 @@ def _open_sqlite(name: str, found: dict[str, str]) -> Catalog:
         return _open_waiting(name, timed)
 
 
-def _open_waiting(name: str, found: dict[str, str]) -> Catalog:
+def _open_waiting(name: str, found: dict[str, t.Any]) -> Catalog:
     from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
     from sqlalchemy import text  # noqa: PLC0415
 

@@ -35,6 +35,16 @@ _MARKS: tuple[tuple[tuple[str, ...], type[DativoError], str], ...] = (
         "Create the bucket, or correct the setting warehouse.",
     ),
     (
+        ("curlCode: 60", "curlCode: 77"),
+        ConfigurationError,
+        "Set storage_options.ca_file to the CA that signed the server's certificate.",
+    ),
+    (
+        ("HTTP status 411",),
+        ConfigurationError,
+        "Set storage_options.request_checksum_calculation to when_required.",
+    ),
+    (
         ("NETWORK_CONNECTION", "SLOW_DOWN", "SERVICE_UNAVAILABLE", "INTERNAL_FAILURE"),
         TryLaterError,
         "Check storage_options.endpoint, or run again later.",

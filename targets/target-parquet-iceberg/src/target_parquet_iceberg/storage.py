@@ -7,7 +7,8 @@ import typing as t
 import pyarrow.fs as pafs
 from dativo_core.dead_letters import LocalFolder
 
-from target_parquet_iceberg.catalogs import is_remote, local, storage_properties
+from target_parquet_iceberg.catalogs import is_remote, local
+from target_parquet_iceberg.object_storage import s3_filesystem, storage_properties
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,19 +23,7 @@ def filesystem(url: str, options: Mapping[str, t.Any]) -> tuple[pafs.FileSystem,
     if not url.startswith(("s3://", "s3a://")):
         found, path = pafs.FileSystem.from_uri(url)
         return found, path
-    return pafs.S3FileSystem(**_s3_arguments(options)), url.split("://", 1)[1]
-
-
-def _s3_arguments(options: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    known = storage_properties(options)
-    names = {
-        "s3.endpoint": "endpoint_override",
-        "s3.access-key-id": "access_key",
-        "s3.secret-access-key": "secret_key",
-        "s3.session-token": "session_token",
-        "s3.region": "region",
-    }
-    return {names[key]: value for key, value in known.items() if key in names}
+    return s3_filesystem(storage_properties(options)), url.split("://", 1)[1]
 
 
 def dead_letter_folder(url: str, options: Mapping[str, t.Any]) -> Folder:
