@@ -79,11 +79,17 @@ def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
     name = settings.get("catalog", {}).get("name", NAME)
     if found.get("uri", "").startswith("sqlite"):
         return _open_sqlite(name, found)
+    from sqlalchemy.exc import IntegrityError, ProgrammingError  # noqa: PLC0415
+
     from target_parquet_iceberg import rest  # noqa: PLC0415 as above
 
     rest.install()
     with _drivers():
-        return load_catalog(name, **found)
+        try:
+            return load_catalog(name, **found)
+        except (IntegrityError, ProgrammingError):
+            # Another first run has made the catalog's own tables at the same moment.
+            return load_catalog(name, **found)
 
 
 @contextlib.contextmanager

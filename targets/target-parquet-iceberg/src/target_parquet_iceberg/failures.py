@@ -153,6 +153,9 @@ def explain(error: Exception, warehouse: str) -> DativoError | None:
     if "database is locked" in str(error):
         what = f"The catalog of {warehouse} is locked."
         return TryLaterError(what, hint="Another run holds it: run again later.")
+    if "password authentication failed" in str(error):
+        what = f"The catalog of {warehouse}: {_first_line(error)}."
+        return CredentialsError(what, hint="Check the user and password in its uri.")
     # SQLite's two words for it; the second is that of its shared memory file.
     if any(text in str(error) for text in ("disk is full", "disk I/O error")):
         what = f"The catalog of {warehouse}: the disk is full, or broken."
