@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import typing as t
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,6 +41,16 @@ def test_wrong_secret_is_refused(seaweed: SeaweedServer) -> None:
     """A secret is checked, so a test of bad credentials is a real one."""
     with pytest.raises(OSError, match=r"ACCESS_DENIED|SIGNATURE|403"):
         _s3(seaweed, secret_key="wrong").get_file_info(fs.FileSelector("lake"))
+
+
+def test_tls_is_proved_by_the_authority_alone(secure_seaweed: SeaweedServer) -> None:
+    """With TLS asked for, the endpoint speaks it, and only its own CA vouches for it."""
+    url = secure_seaweed.endpoint + "/healthz"
+    trusting = ssl.create_default_context(cafile=secure_seaweed.certificate_authority)
+    with urllib.request.urlopen(url, context=trusting) as reply:
+        assert reply.status == 200
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        urllib.request.urlopen(url)
 
 
 def test_missing_bucket_is_an_error(seaweed: SeaweedServer) -> None:
