@@ -131,10 +131,15 @@ def wheels(session: nox.Session) -> None:
         *("uv", "export", "--quiet", "--frozen", "--all-packages", "--all-extras"),
         *("--no-hashes", "--no-emit-workspace", f"--output-file={pins}"),
     )
+    tools = built.with_name("tools.txt")
+    session.run_install(
+        *("uv", "export", "--quiet", "--frozen", "--only-group=test"),
+        *("--no-hashes", "--no-emit-workspace", f"--output-file={tools}"),
+    )
     # By file, since another wheel of the same version may be in uv's cache.
     packages = [f"{name} @ {path.as_uri()}" for name, path in wheel_files(built)]
-    tools = ["dativo-sandbox[test]", "hypothesis", "pytest", "pyyaml"]
-    session.install(f"--constraint={pins}", *packages, *tools)
+    sandbox = "dativo-sandbox[test]"
+    session.install(f"--constraint={pins}", *packages, sandbox, f"-r{tools}")
     session.run("python", "-c", INSTALLED_ONLY)
     run_pytest(session, *(str(path) for path in PACKAGES))
 
