@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import ssl
 import threading
 import urllib.parse
 from dataclasses import dataclass, field
 
+import certifi
 import pytest
 from dativo_core.errors import ConfigurationError
+from dativo_sandbox.certificates import make_certificates
 from pyarrow.fs import FileSelector
 from target_parquet_iceberg.object_storage import s3_filesystem, storage_properties
 from target_parquet_iceberg.storage import filesystem
@@ -99,18 +102,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing on stderr."""
 
 
-@pytest.fixture
-def proxy(seaweed):
-    """A proxy before SeaweedFS; signatures stay valid, since Host is passed on."""
-    made = Proxy(urllib.parse.urlsplit(seaweed.endpoint).netloc)
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, _request, _address) -> None:
+        """Say nothing on stderr of clients that hang up."""
+
+
+@contextlib.contextmanager
+def serving(made: Proxy, secure=None):
+    """Run a proxy on loopback, over TLS if there is a folder of certificates."""
     handler = type("Bound", (Handler,), {"proxy": made})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
+        if secure:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(secure / "server.crt", secure / "server.key")
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        made.url = f"http{'s' if secure else ''}://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        made.url = f"http://127.0.0.1:{server.server_port}"
         yield made
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def proxy(seaweed):
+    """A proxy before SeaweedFS; signatures stay valid, since Host is passed on."""
+    with serving(Proxy(urllib.parse.urlsplit(seaweed.endpoint).netloc)) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -197,8 +217,6 @@ def test_another_authority_proves_nothing(
     lake, say, secure_seaweed, tmp_path_factory
 ) -> None:
     """A certificate that a stranger signed is refused like none."""
-    from dativo_sandbox.certificates import make_certificates  # noqa: PLC0415
-
     stranger = make_certificates(tmp_path_factory.mktemp("ca"))
     given = options(secure_seaweed, ca_file=str(stranger))
     outcome = load(lake, say, f"s3://{secure_seaweed.bucket}/x", given)
@@ -239,11 +257,29 @@ def test_wrong_options_are_named(given, words) -> None:
         storage_properties(given)
 
 
-def test_nested_catalog_properties_pass() -> None:
-    """The CA file of a REST catalog is in PyIceberg's nested property `ssl`."""
-    from target_parquet_iceberg.catalogs import properties  # noqa: PLC0415
-
-    ssl = {"cabundle": "/etc/ca.pem"}
-    rest = {"type": "rest", "uri": "https://h", "ssl": ssl}
-    found = properties({"warehouse": "s3://b/w", "catalog": rest})
-    assert found["ssl"] == ssl
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_rest_catalog_behind_a_private_authority(
+    lake, say, seaweed, tmp_path, monkeypatch, is_trusted
+) -> None:
+    """PyIceberg's nested `ssl` names the CA, whatever the environment names."""
+    authority = make_certificates(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    upstream = urllib.parse.urlsplit(seaweed.rest_uri).netloc
+    trust = {"ssl": {"cabundle": str(authority)}} if is_trusted else {}
+    with serving(Proxy(upstream), secure=tmp_path) as proxy:
+        rest = {
+            **seaweed.rest_catalog_properties(),
+            "uri": proxy.url,
+            "oauth2-server-uri": f"{proxy.url}/v1/oauth/tokens",
+            **trust,
+        }
+        given = {"warehouse": seaweed.warehouse, "catalog": rest, "namespace": "tls"}
+        lines = [say.schema("s", ("id",), id="integer"), say.record("s", id=1)]
+        outcome = lake.load(*lines, **given, dead_letter={"path": str(tmp_path)})
+    if is_trusted:
+        assert (outcome.code, outcome.errors) == (0, [])
+        assert any("/tables/" in request.path for request in proxy.requests)
+    else:
+        assert outcome.code == 78
+        assert "Set catalog.ssl.cabundle" in outcome.errors[-1]
+        assert not proxy.requests

@@ -55,6 +55,10 @@ _BY_NAME: Mapping[str, tuple[type[DativoError], str]] = {
     "ForbiddenError": (CredentialsError, "Check what the catalog's user may do."),
     "OAuthError": (CredentialsError, "Check credential and oauth2-server-uri."),
     "AuthorizationExpiredError": (CredentialsError, "Renew the catalog's token."),
+    "SSLError": (
+        ConfigurationError,
+        "Set catalog.ssl.cabundle to the CA that signed the catalog's certificate.",
+    ),
     "ConnectionError": (TryLaterError, "Check the catalog's uri, or run again later."),
     "Timeout": (TryLaterError, "The catalog does not answer: run again later."),
     "ServiceUnavailableError": (TryLaterError, "Run again later."),
