@@ -103,6 +103,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def spark(session: nox.Session) -> None:
+    """Let Spark read every table, and look after some; needs Java 17."""
+    sync(session)
+    run_pytest(session, "tests/readers/test_spark.py", "-m", "slow")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the code blocks of the documentation."""
     sync(session)
@@ -124,10 +131,15 @@ def wheels(session: nox.Session) -> None:
         *("uv", "export", "--quiet", "--frozen", "--all-packages", "--all-extras"),
         *("--no-hashes", "--no-emit-workspace", f"--output-file={pins}"),
     )
+    tools = built.with_name("tools.txt")
+    session.run_install(
+        *("uv", "export", "--quiet", "--frozen", "--only-group=test"),
+        *("--no-hashes", "--no-emit-workspace", f"--output-file={tools}"),
+    )
     # By file, since another wheel of the same version may be in uv's cache.
     packages = [f"{name} @ {path.as_uri()}" for name, path in wheel_files(built)]
-    tools = ["dativo-sandbox[test]", "hypothesis", "pytest", "pyyaml"]
-    session.install(f"--constraint={pins}", *packages, *tools)
+    sandbox = "dativo-sandbox[test]"
+    session.install(f"--constraint={pins}", *packages, sandbox, f"-r{tools}")
     session.run("python", "-c", INSTALLED_ONLY)
     run_pytest(session, *(str(path) for path in PACKAGES))
 

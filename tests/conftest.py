@@ -43,6 +43,11 @@ PEER_PINS = {
         "pyarrow==26.0.1",
         "pyiceberg==0.12.0",
     ],
+    "spark": [
+        "py4j==0.10.9.9",
+        "pyspark==3.5.9",
+        "snowpark-connect-deps-iceberg==1.0.3",
+    ],
     "tap-jsonl": ["tap-jsonl==0.3.1", "singer-sdk==0.53.7"],
 }
 

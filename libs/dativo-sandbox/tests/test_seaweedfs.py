@@ -17,12 +17,15 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _s3(server: SeaweedServer, *, secret_key: str | None = None) -> fs.S3FileSystem:
+def _s3(
+    server: SeaweedServer, *, secret_key: str | None = None, **more: t.Any
+) -> fs.S3FileSystem:
     return fs.S3FileSystem(
         access_key=server.access_key,
         secret_key=secret_key or server.secret_key,
         endpoint_override=server.endpoint,
         region=server.region,
+        **more,
     )
 
 
@@ -38,6 +41,18 @@ def test_wrong_secret_is_refused(seaweed: SeaweedServer) -> None:
     """A secret is checked, so a test of bad credentials is a real one."""
     with pytest.raises(OSError, match=r"ACCESS_DENIED|SIGNATURE|403"):
         _s3(seaweed, secret_key="wrong").get_file_info(fs.FileSelector("lake"))
+
+
+def test_tls_is_proved_by_the_authority_alone(secure_seaweed: SeaweedServer) -> None:
+    """The endpoint speaks TLS, and only the server's own CA vouches for it."""
+    authority = str(secure_seaweed.certificate_authority)
+    assert secure_seaweed.endpoint.startswith("https://")
+    everything = fs.FileSelector(secure_seaweed.bucket)
+    assert (
+        _s3(secure_seaweed, tls_ca_file_path=authority).get_file_info(everything) == []
+    )
+    with pytest.raises(OSError, match="curlCode: 60"):
+        _s3(secure_seaweed).get_file_info(everything)
 
 
 def test_missing_bucket_is_an_error(seaweed: SeaweedServer) -> None:

@@ -38,6 +38,13 @@ def test_settings_pass_through() -> None:
     assert expected == properties(settings)
 
 
+def test_a_catalog_may_have_its_own_word_for_the_warehouse() -> None:
+    """Some servers take a name or an ARN; dead letters need a place all the same."""
+    rest = {"type": "rest", "uri": "http://h", "warehouse": "arn:aws:s3tables:x"}
+    found = properties({"warehouse": "s3://b/w", "catalog": rest})
+    assert found["warehouse"] == "arn:aws:s3tables:x"
+
+
 def test_s3_without_catalog_is_refused() -> None:
     """A bucket cannot hold a SQLite file: say what to set."""
     with pytest.raises(ConfigurationError, match="has no catalog"):

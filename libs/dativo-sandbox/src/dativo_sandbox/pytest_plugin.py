@@ -53,6 +53,14 @@ def seaweed() -> Iterator[SeaweedServer]:
     yield from _run(SeaweedServer())
 
 
+@pytest.fixture(scope="session")
+def secure_seaweed() -> Iterator[SeaweedServer]:
+    """Run a private S3 service that speaks TLS, its CA known to nobody."""
+    from dativo_sandbox.seaweedfs import SeaweedServer  # noqa: PLC0415
+
+    yield from _run(SeaweedServer(ssl=True))
+
+
 @pytest.fixture
 def bucket_prefix(seaweed: SeaweedServer) -> str:
     """Name a fresh folder in the ordinary bucket, such as s3://lake/test_1f."""

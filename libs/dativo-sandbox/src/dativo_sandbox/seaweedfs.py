@@ -15,6 +15,7 @@ import typing as t
 import urllib.parse
 from pathlib import Path
 
+from dativo_sandbox.certificates import make_certificates
 from dativo_sandbox.errors import ServerStartError
 from dativo_sandbox.process import LOOPBACK, ServerProcess, companion, free_ports
 from dativo_sandbox.server import Server
@@ -42,11 +43,13 @@ class SeaweedServer(Server):
 
     Attributes:
         endpoint: Where S3 answers.
+        certificate_authority: The CA file that proves the server, if it speaks TLS.
         bucket: An ordinary bucket, for files of any kind.
         rest_uri: Where the Iceberg REST catalog answers.
         warehouse: The table bucket of that catalog; it takes nothing but tables.
 
     Args:
+        ssl: Whether S3 speaks TLS, with a certificate made for it.
         wait: How to pass the time between two looks at whether it is ready.
     """
 
@@ -55,11 +58,19 @@ class SeaweedServer(Server):
     bucket = "lake"
     warehouse = f"s3://{_TABLE_BUCKET}"
 
-    def __init__(self, *, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, *, ssl: bool = False, wait: Callable[[float], None] = time.sleep
+    ) -> None:
         super().__init__()
-        self._s3, self._rest, *self._internal = free_ports(6)
+        self._s3, self._tls, self._rest, *self._internal = free_ports(7)
         self._wait = wait
-        self.endpoint = f"http://{LOOPBACK}:{self._s3}"
+        self._ssl = ssl
+        plain, secure = (
+            f"http://{LOOPBACK}:{self._s3}",
+            f"https://{LOOPBACK}:{self._tls}",
+        )
+        self.endpoint = secure if ssl else plain
+        self.certificate_authority: Path | None = None
         self.rest_uri = f"http://{LOOPBACK}:{self._rest}"
         self.access_key = secrets.token_hex(8)
         self.secret_key = secrets.token_hex(16)
@@ -89,9 +100,10 @@ class SeaweedServer(Server):
         weed = _installed_weed()
         home = self._private_directory(resources)
         resources.callback(self._remove_sockets)
+        places = [*self._places(home), *self._certificates(home)]
         process = ServerProcess(
             "SeaweedFS",
-            [weed, "-logtostderr=true", "mini", *_SWITCHES, *self._places(home)],
+            [weed, "-logtostderr=true", "mini", *_SWITCHES, *places],
             log=home / "weed.log",
             environment=self._environment(home),
             # A polite stop takes seconds, to save data that nobody will read.
@@ -125,6 +137,16 @@ class SeaweedServer(Server):
             f"-admin.port={admin}",
             f"-filer.localSocket={home / 'filer.sock'}",
             f"-s3.localSocket={home / 's3.sock'}",
+        ]
+
+    def _certificates(self, home: Path) -> list[str]:
+        if not self._ssl:
+            return []
+        self.certificate_authority = make_certificates(home)
+        return [
+            f"-s3.port.https={self._tls}",
+            f"-s3.cert.file={home / 'server.crt'}",
+            f"-s3.key.file={home / 'server.key'}",
         ]
 
     def _remove_sockets(self) -> None:

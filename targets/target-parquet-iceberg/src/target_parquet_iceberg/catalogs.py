@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dativo_core.errors import ConfigurationError
 
+from target_parquet_iceberg.object_storage import prepare, storage_properties, text
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -16,19 +18,9 @@ if t.TYPE_CHECKING:
 
 NAME = "dativo"
 BUSY_SECONDS = 60
-FILE_IO = "target_parquet_iceberg.file_io.FrugalFileIO"
-_ALIASES = {
-    "endpoint": "s3.endpoint",
-    "access_key_id": "s3.access-key-id",
-    "secret_access_key": "s3.secret-access-key",
-    "session_token": "s3.session-token",
-    "region": "s3.region",
-}
-
-
-def storage_properties(options: Mapping[str, t.Any]) -> dict[str, str]:
-    """Translate setting `storage_options` to PyIceberg's file properties."""
-    return {_ALIASES.get(name, name): _text(value) for name, value in options.items()}
+FILE_IO = f"{__package__}.file_io.FrugalFileIO"
+# What a catalog needs beyond this program, and the extra that brings it.
+EXTRAS = {"psycopg2": "postgres", "boto3": "glue"}
 
 
 def is_remote(warehouse: str) -> bool:
@@ -36,7 +28,7 @@ def is_remote(warehouse: str) -> bool:
     return "://" in warehouse and not warehouse.startswith("file://")
 
 
-def properties(settings: Mapping[str, t.Any]) -> dict[str, str]:
+def properties(settings: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the PyIceberg properties of the catalog.
 
     Raises:
@@ -44,7 +36,7 @@ def properties(settings: Mapping[str, t.Any]) -> dict[str, str]:
     """
     warehouse = settings["warehouse"].rstrip("/")
     given = settings.get("catalog", {}).items()
-    chosen = {name: _text(value) for name, value in given if name != "name"}
+    chosen = {name: _property(value) for name, value in given if name != "name"}
     storage = storage_properties(settings.get("storage_options", {}))
     if "type" not in chosen and "uri" not in chosen:
         chosen |= _sqlite(warehouse)
@@ -77,8 +69,9 @@ def _location(warehouse: str) -> str:
     return warehouse if is_remote(warehouse) else f"file://{local(warehouse)}"
 
 
-def _text(value: t.Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _property(value: t.Any) -> t.Any:
+    # A few are nested, such as `ssl`.
+    return value if isinstance(value, dict) else text(value)
 
 
 def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
@@ -88,17 +81,42 @@ def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
     found = properties(settings)
     if not is_remote(settings["warehouse"]):
         local(settings["warehouse"]).mkdir(parents=True, exist_ok=True)
+    prepare(found)
     name = settings.get("catalog", {}).get("name", NAME)
-    if not found.get("uri", "").startswith("sqlite"):
-        from target_parquet_iceberg import rest, sql_catalog  # noqa: PLC0415 as above
+    if found.get("uri", "").startswith("sqlite"):
+        return _open_sqlite(name, found)
+    from sqlalchemy.exc import IntegrityError, ProgrammingError  # noqa: PLC0415
 
-        rest.install()
-        sql_catalog.install()
-        return load_catalog(name, **found)
-    return _open_sqlite(name, found)
+    from target_parquet_iceberg import rest, sql_catalog  # noqa: PLC0415 as above
+
+    rest.install()
+    sql_catalog.install()
+    with _drivers():
+        try:
+            return load_catalog(name, **found)
+        except (IntegrityError, ProgrammingError):
+            # Another first run has made the catalog's own tables at the same moment.
+            return load_catalog(name, **found)
 
 
-def _open_sqlite(name: str, found: dict[str, str]) -> Catalog:
+@contextlib.contextmanager
+def _drivers() -> Iterator[None]:
+    """Say which extra brings the driver that is missing."""
+    from pyiceberg.exceptions import NotInstalledError  # noqa: PLC0415 as above
+
+    try:
+        yield
+    except (ModuleNotFoundError, NotInstalledError) as error:
+        # PyIceberg's own hint is about its extras.
+        module = getattr(error.__cause__ or error, "name", None)
+        if module not in EXTRAS:
+            raise
+        what = f"This catalog needs the package {module}, which is not installed."
+        hint = f"Run: pip install 'dativo-target-parquet-iceberg[{EXTRAS[module]}]'."
+        raise ConfigurationError(what, hint=hint) from error
+
+
+def _open_sqlite(name: str, found: dict[str, t.Any]) -> Catalog:
     """Open a catalog in a file that several runs may use at once.
 
     PyIceberg sets neither WAL nor a busy timeout: concurrent runs would fail with
@@ -113,7 +131,7 @@ def _open_sqlite(name: str, found: dict[str, str]) -> Catalog:
         return _open_waiting(name, timed)
 
 
-def _open_waiting(name: str, found: dict[str, str]) -> Catalog:
+def _open_waiting(name: str, found: dict[str, t.Any]) -> Catalog:
     from sqlalchemy import text  # noqa: PLC0415
 
     from target_parquet_iceberg.sql_catalog import LightSqlCatalog  # noqa: PLC0415

@@ -35,6 +35,16 @@ _MARKS: tuple[tuple[tuple[str, ...], type[DativoError], str], ...] = (
         "Create the bucket, or correct the setting warehouse.",
     ),
     (
+        ("curlCode: 60", "curlCode: 77"),
+        ConfigurationError,
+        "Set storage_options.ca_file to the CA that signed the server's certificate.",
+    ),
+    (
+        ("HTTP status 411",),
+        ConfigurationError,
+        "Set storage_options.request_checksum_calculation to when_required.",
+    ),
+    (
         ("NETWORK_CONNECTION", "SLOW_DOWN", "SERVICE_UNAVAILABLE", "INTERNAL_FAILURE"),
         TryLaterError,
         "Check storage_options.endpoint, or run again later.",
@@ -45,6 +55,10 @@ _BY_NAME: Mapping[str, tuple[type[DativoError], str]] = {
     "ForbiddenError": (CredentialsError, "Check what the catalog's user may do."),
     "OAuthError": (CredentialsError, "Check credential and oauth2-server-uri."),
     "AuthorizationExpiredError": (CredentialsError, "Renew the catalog's token."),
+    "SSLError": (
+        ConfigurationError,
+        "Set catalog.ssl.cabundle to the CA that signed the catalog's certificate.",
+    ),
     "ConnectionError": (TryLaterError, "Check the catalog's uri, or run again later."),
     "Timeout": (TryLaterError, "The catalog does not answer: run again later."),
     "ServiceUnavailableError": (TryLaterError, "Run again later."),
@@ -143,6 +157,9 @@ def explain(error: Exception, warehouse: str) -> DativoError | None:
     if "database is locked" in str(error):
         what = f"The catalog of {warehouse} is locked."
         return TryLaterError(what, hint="Another run holds it: run again later.")
+    if "password authentication failed" in str(error):
+        what = f"The catalog of {warehouse}: {_first_line(error)}."
+        return CredentialsError(what, hint="Check the user and password in its uri.")
     # SQLite's two words for it; the second is that of its shared memory file.
     if any(text in str(error) for text in ("disk is full", "disk I/O error")):
         what = f"The catalog of {warehouse}: the disk is full, or broken."

@@ -17,6 +17,8 @@ from cachetools import LRUCache
 from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
+from target_parquet_iceberg.object_storage import CA_FILE
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,7 +62,7 @@ class FrugalFileIO(PyArrowFileIO):
     """
 
     kept: t.ClassVar[Kept] = Kept()
-    _systems: t.ClassVar[dict[t.Any, pafs.S3FileSystem]] = {}
+    _systems: t.ClassVar[dict[str, pafs.S3FileSystem]] = {}
 
     def new_input(self, location: str) -> t.Any:
         """Return a file to read."""
@@ -79,14 +81,16 @@ class FrugalFileIO(PyArrowFileIO):
         super().delete(name)
 
     def _initialize_s3_fs(self, netloc: str | None) -> pafs.FileSystem:
-        key = (netloc, *sorted(self.properties.items()))
+        key = repr((netloc, sorted(self.properties.items())))
         if key not in self._systems:
             made = super()._initialize_s3_fs(netloc)
-            # PyIceberg has no property for it.
+            # PyIceberg has no properties for these.
             _, (options,) = made.__reduce__()
-            self._systems[key] = pafs.S3FileSystem(
-                **{**options, "allow_delayed_open": True}
-            )
+            options |= {
+                "allow_delayed_open": True,
+                "tls_ca_file_path": self.properties.get(CA_FILE),
+            }
+            self._systems[key] = pafs.S3FileSystem(**options)
         return self._systems[key]
 
 

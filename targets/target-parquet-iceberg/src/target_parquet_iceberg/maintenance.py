@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 FORMAT = 2
 BATCH = 256
+# https://iceberg.apache.org/docs/latest/configuration/#table-behavior-properties
+GC_ENABLED = "gc.enabled"
 
 
 @dataclass(slots=True)
@@ -104,7 +106,8 @@ class Maintenance:
         """Do for a table what it needs and the budget allows."""
         report = Report(".".join(table.name()))
         policy = self._policy.sized_for(table.properties)
-        for step in (self._compact, self._expire, self._clean):
+        steps = (self._compact, self._expire, self._clean)
+        for step in steps if _is_ours(table) else steps[:1]:
             if not self._budget.is_spent:
                 step(table, policy, report)
         return report
@@ -214,6 +217,11 @@ def _is_deleted(io: FileIO, path: str) -> bool:
         io.delete(path)
         return True
     return False
+
+
+def _is_ours(table: Table) -> bool:
+    # Nessie sets it to false: its branches and tags may need files that main has not.
+    return str(table.properties.get(GC_ENABLED, "true")).lower() != "false"
 
 
 def _small_manifests(present: Content, policy: Policy) -> set[str]:

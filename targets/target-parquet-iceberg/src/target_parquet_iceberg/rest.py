@@ -1,4 +1,4 @@
-"""A REST catalog that is given up when it does not answer."""
+"""A REST catalog that is given up when it does not answer, and trusts as told."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ TIMEOUT_MILLISECONDS = "60000"
 
 
 class PatientRestCatalog(RestCatalog):
-    """PyIceberg's REST catalog, which alone would wait for ever."""
+    """PyIceberg's REST catalog, which alone would wait for ever.
+
+    And which, alone, would forget its CA file where the environment names another.
+    """
 
     def _config_headers(self, session: Session) -> None:
         # Called before the session's first request, which asks for a token.
@@ -26,6 +29,10 @@ class PatientRestCatalog(RestCatalog):
 
         def send_in_time(request: PreparedRequest, **options: t.Any) -> Response:
             options["timeout"] = options.get("timeout") or seconds
+            if isinstance(session.verify, str):
+                # REQUESTS_CA_BUNDLE would win over what the settings say:
+                # https://github.com/psf/requests/issues/3829
+                options["verify"] = session.verify
             return send(request, **options)
 
         session.send = send_in_time  # type: ignore[method-assign]

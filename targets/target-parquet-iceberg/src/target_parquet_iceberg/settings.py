@@ -88,6 +88,27 @@ _MAINTENANCE = th.ObjectType(
 )
 _STORAGE = th.ObjectType(
     th.Property("endpoint", th.StringType, description="URL of the S3 server."),
+    th.Property(
+        "path_style",
+        th.BooleanType,
+        description=(
+            "Whether the bucket is in the path of URLs, not in the host name. Default: "
+            "with an endpoint."
+        ),
+    ),
+    th.Property(
+        "ca_file",
+        th.StringType,
+        description="PEM file of the CA that signed the server's certificate.",
+    ),
+    th.Property(
+        "request_checksum_calculation",
+        th.StringType(allowed_values=["when_supported", "when_required"]),
+        description=(
+            "With when_required, uploads carry no checksum trailers: older MinIO and "
+            "other servers refuse them with HTTP 411 or 400."
+        ),
+    ),
     th.Property("access_key_id", th.StringType, secret=True),
     th.Property("secret_access_key", th.StringType, secret=True),
     th.Property("session_token", th.StringType, secret=True),

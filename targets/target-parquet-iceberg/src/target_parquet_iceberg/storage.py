@@ -8,7 +8,15 @@ from functools import cache
 import pyarrow.fs as pafs
 from dativo_core.dead_letters import LocalFolder
 
-from target_parquet_iceberg.catalogs import is_remote, local, storage_properties
+from target_parquet_iceberg.catalogs import is_remote, local
+from target_parquet_iceberg.object_storage import (
+    CA_FILE,
+    VIRTUAL,
+    is_true,
+    prepare,
+    s3_filesystem,
+    storage_properties,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,19 +31,7 @@ def filesystem(url: str, options: Mapping[str, t.Any]) -> tuple[pafs.FileSystem,
     if not url.startswith(("s3://", "s3a://")):
         found, path = pafs.FileSystem.from_uri(url)
         return found, path
-    return pafs.S3FileSystem(**_s3_arguments(options)), url.split("://", 1)[1]
-
-
-def _s3_arguments(options: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    known = storage_properties(options)
-    names = {
-        "s3.endpoint": "endpoint_override",
-        "s3.access-key-id": "access_key",
-        "s3.secret-access-key": "secret_key",
-        "s3.session-token": "session_token",
-        "s3.region": "region",
-    }
-    return {names[key]: value for key, value in known.items() if key in names}
+    return s3_filesystem(storage_properties(options)), url.split("://", 1)[1]
 
 
 def s3_files(options: Mapping[str, t.Any]) -> Callable[[], t.Any]:
@@ -48,16 +44,20 @@ def s3_files(options: Mapping[str, t.Any]) -> Callable[[], t.Any]:
     def files() -> t.Any:
         from s3fs import S3FileSystem  # noqa: PLC0415 it takes a third of a second
 
-        known = _s3_arguments(options)
-        region = known.get("region")
+        known = storage_properties(options)
+        prepare(known)
+        client = {"region_name": known.get("s3.region"), "verify": known.get(CA_FILE)}
+        is_virtual = is_true(known.get(VIRTUAL, "s3.endpoint" not in known))
+        style = {"addressing_style": "virtual" if is_virtual else "path"}
+        # Who writes under a condition asks what became of it before another try.
+        config = {"retries": {"total_max_attempts": 1}, "s3": style}
         return S3FileSystem(
-            key=known.get("access_key"),
-            secret=known.get("secret_key"),
-            token=known.get("session_token"),
-            endpoint_url=_with_scheme(known.get("endpoint_override")),
-            client_kwargs={"region_name": region} if region else {},
-            # Who writes under a condition asks what became of it before another try.
-            config_kwargs={"retries": {"total_max_attempts": 1}},
+            key=known.get("s3.access-key-id"),
+            secret=known.get("s3.secret-access-key"),
+            token=known.get("s3.session-token"),
+            endpoint_url=_with_scheme(known.get("s3.endpoint")),
+            client_kwargs={name: value for name, value in client.items() if value},
+            config_kwargs=config,
             skip_instance_cache=True,
         )
 

@@ -200,3 +200,18 @@ def test_rows_sent_again_are_known_after_expiry(lake, new_yard) -> None:
     for n in range(7):
         yard.commit(again, n * 10, n * 10 + 10, str(n), Method.APPEND, started_from={})
     assert [number for number, _ in yard.rows()] == list(range(70))
+
+
+def test_nothing_is_deleted_where_the_table_forbids_it(yard) -> None:
+    """With `gc.enabled` false files are merged, but history and files all stay."""
+    table = yard.open()
+    for n in range(10):
+        yard.commit(table, n * 10, n * 10 + 10, "a")
+    with yard.table.transaction() as change:
+        change.set_properties({"gc.enabled": "false"})
+    before = yard.files("**/*")
+    report = yard.maintain()
+    assert (report.merged, report.written) == (10, 1)
+    assert (report.snapshots, report.deleted, report.orphans) == (0, 0, 0)
+    assert before <= yard.files("**/*")
+    assert len(yard.table.snapshots()) == 11

@@ -1,38 +1,18 @@
-"""The reader matrix: what every mode leaves, as four engines read it.
-
-Each engine reads all tables in a process of its own; ClickHouse and Polars live in an
-environment of their own, since they bring another pyarrow. What a reader cannot do is
-written down in `READERS` as what it makes of a value instead, so that a limit that is
-lifted fails too.
-"""
+"""The tables of the reader matrix: the loads that make them, and their rows."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
-import io
 import json
-import signal
-import subprocess
-import sys
 import typing as t
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from functools import partial
-from pathlib import Path
 
-import pytest
-from pyiceberg.table import StaticTable
-from target_parquet_iceberg import staging
-from target_parquet_iceberg.catalogs import open_catalog
-from target_parquet_iceberg.snapshots import CostRule, SnapshotWriter
-from target_parquet_iceberg.target import TargetParquetIceberg
+from target_parquet_iceberg.snapshots import CostRule
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-READ = Path(__file__).parent / "readers/read.py"
-PATIENCE_SECONDS = 240
 DELETES = CostRule(small_bytes=0, hit_ratio=1.0)
 REWRITES = CostRule(small_bytes=2**40)
 Row: t.TypeAlias = "dict[str, t.Any]"
@@ -68,7 +48,6 @@ TYPES: Row = {
     ),
     "free": kind("object"),
 }
-NESTED = {"list", "deep", "tags"}
 VALUES: Lines = [
     {
         "id": 1,
@@ -129,14 +108,22 @@ SPELLED: dict[str, Callable[[t.Any], t.Any]] = {
 }
 
 
-def meant(row: Row) -> Row:
-    """Return a record of TYPES as a reader should give it."""
+TIMELESS = {name: schema for name, schema in TYPES.items() if name != "hour"}
+
+
+def meant(row: Row, columns: Row) -> Row:
+    """Return a record of these columns as a reader should give it."""
     return {
         name: None
         if row.get(name) is None
         else SPELLED.get(name, lambda value: value)(row[name])
-        for name in TYPES
+        for name in columns
     }
+
+
+def without_time(row: Row) -> Row:
+    """Return a record without its time of day."""
+    return {name: value for name, value in row.items() if name != "hour"}
 
 
 @dataclass(frozen=True)
@@ -148,12 +135,14 @@ class Case:
         rows: What every reader must give, in any order.
         rule: What an upsert does to the files that hold its keys.
         settings: Settings of the target.
+        overrides: Settings of the stream, load by load.
     """
 
     loads: list[Lines]
     rows: list[Row]
     rule: CostRule = field(default_factory=CostRule)
     settings: Row = field(default_factory=dict)
+    overrides: tuple[Row, ...] = ()
 
 
 def load(
@@ -190,6 +179,8 @@ ALL, HIT, NEW = range(100), range(10, 20), range(100, 105)
 UPSERTS = [load(kv(ALL, "old")), load(kv(HIT, "new") + kv(NEW, "new"))]
 UPSERTED = [*kv(range(10), "old"), *kv(HIT, "new"), *kv(range(20, 100), "old")]
 UPSERTED += kv(NEW, "new")
+NEWEST = [*kv(range(10), "old"), *kv(range(10, 30), "newest"), *kv(NEW, "new")]
+NEWEST += kv(range(30, 100), "old")
 COMPOSITE = [
     load(pairs(ALL, "old"), ("a", "b"), **PAIR),
     load(pairs(HIT, "new"), ("a", "b"), **PAIR),
@@ -223,6 +214,8 @@ AFTER_EVOLUTION = [
     {**EMPTY_EVOLVED, "id": 2, "n": 2**40, "f": 0.1, "new": 1.5, "tags": ["x"]},
     {**EMPTY_EVOLVED, "id": 2**40},
 ]
+HIT_ROW = {"id": 3, "text": "hit"}
+HIT_VALUES = [HIT_ROW if row["id"] == HIT_ROW["id"] else row for row in VALUES]
 CASES = {
     "append": Case(
         [load(kv(range(3), "a"), ()), load(kv(range(2, 5), "b"), ())],
@@ -231,12 +224,7 @@ CASES = {
     "upsert_by_deletes": Case(UPSERTS, UPSERTED, DELETES),
     "upsert_twice_by_deletes": Case(
         [*UPSERTS, load(kv(range(10, 30), "newest"))],
-        [
-            *kv(range(10), "old"),
-            *kv(range(10, 30), "newest"),
-            *kv(range(30, 100), "old"),
-            *kv(NEW, "new"),
-        ],
+        NEWEST,
         DELETES,
     ),
     "upsert_by_rewriting": Case(UPSERTS, UPSERTED, REWRITES),
@@ -256,145 +244,30 @@ CASES = {
     "full_load_of_nothing": Case(
         [load(kv(ALL, "old"), version=1), load([], version=2)], []
     ),
-    "types": Case([load(VALUES, **TYPES)], [meant(row) for row in VALUES]),
+    "partitions_evolved_by_deletes": Case(
+        [*UPSERTS, load(kv(range(10, 30), "newest"))],
+        NEWEST,
+        DELETES,
+        overrides=tuple(
+            {"partition_by": by}
+            for by in ([], ["truncate(1, v)"], ["bucket(4, id)", "truncate(1, v)"])
+        ),
+    ),
+    "types": Case([load(VALUES, **TYPES)], [meant(row, TYPES) for row in VALUES]),
     "types_by_deletes": Case(
-        [load(VALUES, **TYPES), load([{"id": 3, "text": "hit"}], **TYPES)],
-        [meant(row | ({"text": "hit"} if row["id"] == 3 else {})) for row in VALUES],
+        [load(VALUES, **TYPES), load([HIT_ROW], **TYPES)],
+        [meant(row, TYPES) for row in HIT_VALUES],
+        DELETES,
+    ),
+    "timeless_types_by_deletes": Case(
+        [
+            load([without_time(v) for v in VALUES], **TIMELESS),
+            load([HIT_ROW], **TIMELESS),
+        ],
+        [meant(row, TIMELESS) for row in HIT_VALUES],
         DELETES,
     ),
 }
-
-
-@dataclass(frozen=True)
-class Limit:
-    """What a reader makes of the values of some columns, and why."""
-
-    reason: str
-    columns: set[str]
-    reads_as: Callable[[t.Any], t.Any]
-
-
-def seconds(clock: str | None) -> int | None:
-    """Return a time of day as whole seconds."""
-    if clock is None:
-        return None
-    moment = time.fromisoformat(clock)
-    return moment.hour * 3600 + moment.minute * 60 + moment.second
-
-
-def as_text(digits: str | None) -> str | None:
-    """Return bytes as the text that they may not be."""
-    return digits and bytes.fromhex(digits).decode(errors="surrogateescape")
-
-
-READERS: dict[str, list[Limit]] = {
-    "duckdb": [],
-    "polars": [],
-    "pyiceberg": [
-        Limit(
-            "0.12 makes empty lists of a null list of structs",
-            {"deep"},
-            lambda value: value or [],
-        )
-    ],
-    "clickhouse": [
-        Limit("an array is never null", NESTED, lambda value: value or []),
-        Limit(
-            "a tuple is never null, its parts are",
-            {"struct"},
-            lambda value: value or {"x": None, "y": None},
-        ),
-        Limit("a time is a number, of seconds", {"hour"}, seconds),
-        Limit(
-            "a moment without a zone is one in the session's",
-            {"wall"},
-            lambda value: value and f"{value}+00:00",
-        ),
-        Limit("bytes and text are one type", {"bytes"}, as_text),
-    ],
-}
-# The engines whose packages bring another pyarrow.
-APART = {"clickhouse", "polars"}
-
-
-def run_target(config: Row, lines: Lines, rule: CostRule) -> None:
-    """Run the target in this process, with its rule for upserts changed."""
-    before = {number: signal.getsignal(number) for number in (2, 15)}
-    writer = partial(SnapshotWriter, rule=rule)
-    data = b"\n".join(json.dumps(line).encode() for line in lines)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staging, "SnapshotWriter", writer)
-        with contextlib.redirect_stdout(io.StringIO()):
-            TargetParquetIceberg(config=config).listen(io.BytesIO(data))
-    for number, action in before.items():
-        signal.signal(number, action)
-
-
-@pytest.fixture(scope="module")
-def locations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Make all tables; return where their metadata lies."""
-    warehouse = str(tmp_path_factory.mktemp("lake"))
-    for name, case in CASES.items():
-        table = {"s": {"table": name}}
-        rest = {"enabled": False}  # it would merge what is to be read
-        config = {"warehouse": warehouse, "streams": table, "maintenance": rest}
-        for number, lines in enumerate(case.loads):
-            state = {"type": "STATE", "value": {"bookmarks": {"s": {"v": number}}}}
-            run_target({**config, **case.settings}, [*lines, state], case.rule)
-    with open_catalog({"warehouse": warehouse}) as catalog:
-        tables = {name: catalog.load_table(("lake", name)) for name in CASES}
-        return {name: table.metadata_location for name, table in tables.items()}
-
-
-@pytest.fixture(scope="module", params=READERS)
-def reading(
-    request: pytest.FixtureRequest,
-    locations: dict[str, str],
-    peer: Callable[[str], Path],
-) -> tuple[str, dict[str, list[Row]]]:
-    """Let an engine read all tables; return its name and what it read."""
-    name = request.param
-    python = peer("readers") / "python" if name in APART else sys.executable
-    tables = [f"{case}={location}" for case, location in locations.items()]
-    done = subprocess.run(
-        [python, READ, name, *tables],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    return name, json.loads(done.stdout)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_reader(reading: tuple[str, dict[str, list[Row]]], case: str) -> None:
-    """The engine gives exactly the rows that were sent, but for its known limits."""
-    name, tables = reading
-    expected = [as_read(row, READERS[name]) for row in CASES[case].rows]
-    assert canonical(tables[case]) == canonical(expected)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_files_are_as_forced(locations: dict[str, str], case: str) -> None:
-    """There are position deletes where a case wants them, each for one data file."""
-    tasks = list(StaticTable.from_metadata(locations[case]).scan().plan_files())
-    files = {
-        (file, task.file.file_path) for task in tasks for file in task.delete_files
-    }
-    assert bool(files) == ("deletes" in case)
-    for file, path in files:
-        bounds = {*file.lower_bounds.values(), *file.upper_bounds.values()}
-        assert bounds == {path.encode()}
-
-
-def as_read(row: Row, limits: list[Limit]) -> Row:
-    """Return a row as a reader with these limits gives it."""
-    read = dict(row)
-    for limit in limits:
-        for column in limit.columns & row.keys():
-            read[column] = limit.reads_as(row[column])
-    return read
 
 
 def canonical(rows: list[Row]) -> list[str]:
