@@ -47,12 +47,16 @@ class Unfit(Exception):  # noqa: N818 it is a verdict on a value, not a fault
     Args:
         expected: What the column takes, in words.
         path: Where inside a nested value, innermost part last.
+        found: What came instead, in words; empty where its type says enough.
     """
 
-    def __init__(self, expected: str, path: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, expected: str, path: tuple[str, ...] = (), *, found: str = ""
+    ) -> None:
         super().__init__(expected)
         self.expected = expected
         self.path = path
+        self.found = found
 
 
 def fit(value: t.Any, kind: pa.DataType) -> t.Any:
