@@ -215,7 +215,7 @@ def _kinds(value: t.Any) -> set[str]:
     if isinstance(value, (int, float, Decimal)):
         is_whole = isinstance(value, int) or exact_json.is_whole(value)
         return {"integer", "number"} if is_whole else {"number"}
-    names = {str: "string", list: "array", dict: "object"}
+    names: dict[type, str] = {str: "string", list: "array", dict: "object"}
     return {names[type(value)]}
 
 

@@ -84,3 +84,21 @@ def check_columns(stream: str, names: Iterable[str]) -> None:
         if other != name:
             msg = f"Stream '{stream}': columns '{other}' and '{name}' differ by case."
             raise ConfigurationError(msg, hint="Rename one with stream_maps.")
+
+
+def check_paths(stream: str, paths: Iterable[tuple[str, ...]]) -> None:
+    """Refuse what Iceberg cannot name: an empty name, one path for two fields.
+
+    Raises:
+        ConfigurationError: naming the path.
+    """
+    seen: set[str] = set()
+    for parts in paths:
+        path = ".".join(parts)
+        if not parts[-1]:
+            what = f"Stream '{stream}': a field without a name, at '{path[:80]}'."
+            raise ConfigurationError(what, hint="Rename it with stream_maps.")
+        if path in seen:
+            what = f"Stream '{stream}': two fields are called '{path[:80]}'."
+            raise ConfigurationError(what, hint="Rename one with stream_maps.")
+        seen.add(path)

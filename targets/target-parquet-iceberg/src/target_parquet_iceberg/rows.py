@@ -76,9 +76,7 @@ class RowParser:
             is_required = name in self._required
             names[place] = name
             fields.append(
-                (place, msgspec.Raw)
-                if is_required
-                else (place, msgspec.Raw, _NOT_SENT)
+                (place, msgspec.Raw) if is_required else (place, msgspec.Raw, _NOT_SENT)
             )
         try:
             row = msgspec.defstruct(

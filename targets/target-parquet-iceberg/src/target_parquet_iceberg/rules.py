@@ -63,6 +63,7 @@ class Rule:
 
 
 ANY = Rule()
+_KINDS = ("null", "boolean", "integer", "number", "string", "array", "object")
 
 
 def rule_of(
@@ -99,6 +100,28 @@ def rule_of(
         is_closed=is_closed(schema),
         is_typed=typed,
     )
+
+
+def fault(schema: t.Any, path: str = "") -> tuple[str, str] | None:
+    """Return where a schema makes no sense, and why; None if it does."""
+    if isinstance(schema, bool):
+        return None
+    if not isinstance(schema, dict):
+        return path, "no JSON Schema"
+    unknown = [k for k in _listed(schema) if k not in _KINDS]
+    if unknown:
+        return path, f"of type {str(unknown[0])[:40]!r}, which JSON Schema has not"
+    properties = schema.get("properties")
+    if properties is not None and not isinstance(properties, dict):
+        return path, "without a list of properties"
+    parts = [
+        (f"{path}.{name}".lstrip("."), p) for name, p in (properties or {}).items()
+    ]
+    if isinstance(schema.get("items"), (dict, str, int)):
+        parts.append((f"{path}[]", schema["items"]))
+    parts += [(path, option) for option in options_of(schema)]
+    found = (fault(part, place) for place, part in parts)
+    return next((f for f in found if f is not None), None)
 
 
 def lenient(rule: Rule) -> Rule:

@@ -176,6 +176,15 @@ def _object(schema: Json) -> pa.DataType | None:
     return pa.struct(fields)
 
 
+def paths(path: tuple[str, ...], kind: pa.DataType) -> list[tuple[str, ...]]:
+    """Return the names of a field and of all its parts, each from the top down."""
+    if pa.types.is_list(kind):
+        return [path, *paths((*path, "element"), kind.value_type)]
+    if pa.types.is_struct(kind):
+        return [path, *(p for f in kind for p in paths((*path, f.name), f.type))]
+    return [path]
+
+
 JSON_TEXT = {b"dativo.json": b"1"}
 _RULES: dict[str, t.Callable[[Json], pa.DataType | None]] = {
     "boolean": lambda _: pa.bool_(),

@@ -33,6 +33,8 @@ def withhold(
     held = set(streams)
     if not held:
         return dict(state)
+    if not isinstance(state.get("bookmarks"), dict):
+        return dict(earlier)  # nobody can tell what it says of the streams that wait
     bookmarks = {
         name: value for name, value in _bookmarks(state).items() if name not in held
     }
