@@ -21,10 +21,13 @@ def table_name(stream: str) -> str:
     Raises:
         ConfigurationError: if nothing usable is left, or it is too long.
     """
-    # Accents fall off, so that "Größe" becomes "grosse" and not "gr_e".
-    bare = unicodedata.normalize("NFKD", stream.casefold())
+    # Accents fall off, so that "Größe" becomes "grosse" and not "gr_e". Twice, since
+    # either step makes work for the other: NFKD makes the letter H of U+210C.
+    bare = unicodedata.normalize("NFKD", stream).casefold()
+    bare = unicodedata.normalize("NFKD", bare)
     letters = "".join(c for c in bare if not unicodedata.combining(c))
     name = _OUTSIDE.sub("_", letters).strip("_")
+    name = f"t_{name}" if name[:1].isdigit() else name
     hint = "Give it a name with the setting streams: {<stream>: {table: <name>}}."
     if not name:
         msg = f"Stream {stream[:80]!r} has no letter or digit to make a table name of."
@@ -32,7 +35,7 @@ def table_name(stream: str) -> str:
     if len(name) > MAX_LENGTH:
         msg = f"Stream '{stream[:80]}...' is too long for a table name."
         raise ConfigurationError(msg, hint=hint)
-    return f"t_{name}" if name[0].isdigit() else name
+    return name
 
 
 def check_unique(tables: Mapping[str, str], stream: str, table: str) -> None:
