@@ -22,7 +22,9 @@ def main() -> int:
     parsed, options = parser.parse_known_args()
     if parsed.fuzz:
         fuzz(parsed.fuzz, options)
-    chosen = [parsed.only] if parsed.only else ["splitter", "decoder", "names", "states"]
+    chosen = (
+        [parsed.only] if parsed.only else ["splitter", "decoder", "names", "states"]
+    )
     seconds = max(1, round(parsed.minutes * 60 / len(chosen)))
     return max(run(name, seconds) for name in chosen)
 

@@ -78,10 +78,10 @@ def rule_of(
     """
     if not isinstance(schema, dict):
         return ANY
+    typed = within and is_typed(schema)
     options = options_of(schema)
     if options:
-        return _any_of([rule_of(o, is_typed, within=within) for o in options], options)
-    typed = within and is_typed(schema)
+        return _any_of([rule_of(o, is_typed, within=typed) for o in options], options)
     properties, items = schema.get("properties"), schema.get("items")
     inner = properties.items() if isinstance(properties, dict) else ()
     text_format = schema.get("format")
