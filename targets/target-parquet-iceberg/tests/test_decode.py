@@ -443,14 +443,15 @@ def test_undeclared_fields_are_counted(names) -> None:
         b'{"c": 1}',
         b'{"c": 2, "x": 1, "y": null}',
         b'{"c": 3.0, "x": 1, "o": {"a": 1, "z": 1}}',
+        b'{"c": 4, "o": {"z": 1}}',
     ]
     for _ in range(2):
         block = decoder.decode(lines)
-        assert values(block) == [1, 2, 3]
+        assert values(block) == [1, 2, 3, 4]
         assert {k: v for k, v in block.undeclared.items() if v} == {
             "x": 2,
             "y": 1,
-            "o.z": 1,
+            "o.z": 2,
         }
 
 
