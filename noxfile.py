@@ -110,6 +110,14 @@ def spark(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Try the invariants of `tests/fuzz` on what atheris finds; `-- --minutes 10`."""
+    sync(session)
+    session.install("atheris>=3,<4")
+    session.run("python", "tests/fuzz", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the code blocks of the documentation."""
     sync(session)

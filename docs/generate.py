@@ -1,23 +1,24 @@
 #!/usr/bin/env python3
-"""Carry the value table of tap-postgres from its code into its documentation."""
+"""Carry tables from code and tests into the documentation that shows them."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import importlib.util
 import json
+import re
 import sys
 import typing as t
 from pathlib import Path
 
 from tap_postgres.values import RULES, Options, PgType
+from target_parquet_iceberg import values as target_values
 
 if t.TYPE_CHECKING:
     from tap_postgres.values import Rule
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = "docs/connectors/POSTGRES.md"
-BEGIN, END = "<!-- values:begin -->", "<!-- values:end -->"
 # numeric(38, 37), as the catalogs of Postgres pack it; other types have no use for it.
 _MODIFIER = (38 << 16 | 37) + 4
 _ANY_DECIMAL = '"precision": 38, "scale": 37', '"precision": p, "scale": s'
@@ -35,25 +36,32 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     parsed = parser.parse_args(arguments)
-    path = ROOT / PAGE
-    found = path.read_text(encoding="utf-8")
-    wanted = page(found)
-    if wanted == found:
-        return 0
-    if not parsed.check:
-        path.write_text(wanted, encoding="utf-8")
-        return 0
-    before, after = (text.splitlines(keepends=True) for text in (found, wanted))
-    sys.stdout.writelines(difflib.unified_diff(before, after, PAGE, "generated"))
-    sys.stdout.write("Generated files are out of date: run make generate.\n")
-    return 1
+    drifted = 0
+    for name, tables in PAGES.items():
+        path = ROOT / name
+        found = path.read_text(encoding="utf-8")
+        wanted = page(found, tables)
+        if wanted == found:
+            continue
+        if not parsed.check:
+            path.write_text(wanted, encoding="utf-8")
+            continue
+        drifted = 1
+        before, after = (text.splitlines(keepends=True) for text in (found, wanted))
+        sys.stdout.writelines(difflib.unified_diff(before, after, name, "generated"))
+    if drifted:
+        sys.stdout.write("Generated files are out of date: run make generate.\n")
+    return drifted
 
 
-def page(text: str) -> str:
-    """Return the page with its table brought up to date."""
-    before, rest = text.split(BEGIN, 1)
-    _, after = rest.split(END, 1)
-    return f"{before}{BEGIN}\n{values()}{END}{after}"
+def page(text: str, tables: dict[str, t.Callable[[], str]]) -> str:
+    """Return the page with its tables brought up to date."""
+    for mark, make in tables.items():
+        begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
+        before, rest = text.split(begin, 1)
+        _, after = rest.split(end, 1)
+        text = f"{before}{begin}\n{make()}{end}{after}"
+    return text
 
 
 def values() -> str:
@@ -80,6 +88,31 @@ def code(rule: Rule) -> str:
     schema = rule.schema(PgType(rule.types[0], _MODIFIER), Options())
     schema["type"] = next(kind for kind in schema["type"] if kind != "null")
     return f"`{json.dumps(schema)[1:-1].replace(*_ANY_DECIMAL)}`"
+
+
+def coercions() -> str:
+    """Return the table of what the target takes besides a column's own JSON form."""
+    rows = re.findall(r"^\|.*\|$", target_values.__doc__ or "", re.MULTILINE)
+    return "\n".join(rows) + "\n"
+
+
+def malformed() -> str:
+    """Return the table of the corpus of malformed input."""
+    spec = importlib.util.spec_from_file_location(
+        "corpus_cases", ROOT / "tests/corpus/cases.py"
+    )
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return str(module.table())
+
+
+PAGES: dict[str, dict[str, t.Callable[[], str]]] = {
+    "docs/connectors/POSTGRES.md": {"values": values},
+    "docs/MALFORMED_INPUT.md": {"coercions": coercions, "cases": malformed},
+}
 
 
 if __name__ == "__main__":

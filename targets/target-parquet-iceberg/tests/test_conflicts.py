@@ -305,10 +305,8 @@ def test_all_null_columns(lake, say) -> None:
 def test_empty_structs(lake, say) -> None:
     """An object without declared parts, at the top or inside, is JSON text."""
     empty = {"type": "object", "properties": {}}
-    shape = {
-        "type": "object",
-        "properties": {"e": empty, "l": {"type": "array", "items": empty}},
-    }
+    empties = {"type": ["array", "null"], "items": empty}
+    shape = {"type": "object", "properties": {"e": empty, "l": empties}}
     assert load(lake, say, 0, empty, {}, {"a": 1}).code == 0
     head = say.schema("u", e=shape)
     assert (
@@ -380,11 +378,9 @@ def test_deep_nesting(lake, say) -> None:
 def test_lists_of_structs_evolve(lake, say) -> None:
     """Items get new parts and wider ones; old items have null there."""
     small = {"type": "integer", "minimum": 0, "maximum": 9}
-    old = {"type": "array", "items": {"type": "object", "properties": {"a": small}}}
-    new = {
-        "type": "array",
-        "items": {"type": "object", "properties": {"b": TEXT, "a": NUMBER}},
-    }
+    item = {"type": ["object", "null"], "properties": {"a": small}}
+    old = {"type": ["array", "null"], "items": item}
+    new = {**old, "items": {**item, "properties": {"b": TEXT, "a": NUMBER}}}
     assert load(lake, say, 0, old, [{"a": 1}, None], [], None).code == 0
     assert load(lake, say, 1, new, [{"b": "x", "a": 2**40}]).code == 0
     found = [row[1] for row in table_of(lake)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import struct
 import typing as t
 from datetime import date, datetime, time, timedelta, timezone
@@ -14,12 +15,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from target_parquet_iceberg import values as values_module
 from target_parquet_iceberg.decode import Decoder
 from target_parquet_iceberg.schema import column, columns
 from target_parquet_iceberg.values import Unfit, fit
 
 UTC = timezone.utc
-KINDS: dict[str, dict[str, t.Any]] = {
+DECLARED: dict[str, dict[str, t.Any]] = {
     "boolean": {"type": "boolean"},
     "int": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     "long": {"type": "integer"},
@@ -43,6 +45,10 @@ KINDS: dict[str, dict[str, t.Any]] = {
     "json": {},
     "list": {"type": "array", "items": {"type": "integer"}},
     "struct": {"type": "object", "properties": {"a": {"type": "number"}, "b": {}}},
+}
+KINDS = {
+    name: {**kind, "type": [kind["type"], "null"]} if kind else kind
+    for name, kind in DECLARED.items()
 }
 DIGITS = st.text("0123456789", min_size=1, max_size=45)
 NUMBERS = st.builds(
@@ -191,7 +197,7 @@ EXACT = {
     "wall": (st.datetimes(), datetime.isoformat),
     "binary": (st.binary(), lambda v: base64.b64encode(v).decode()),
     "text": (st.text(st.characters(exclude_categories=["Cs"])), lambda v: v),
-    "list": (st.lists(st.none() | st.integers(-(2**63), 2**63 - 1)), lambda v: v),
+    "list": (st.lists(st.integers(-(2**63), 2**63 - 1)), lambda v: v),
 }
 
 
@@ -216,11 +222,12 @@ COERCED = [
     ("long", "1.0", 1),
     ("long", "1e3", 1000),
     ("long", "-0", 0),
+    ("long", "0e999999999", 0),
+    ("double", "0e410", 0.0),
     ("wide", "18446744073709551615", Decimal(2**64 - 1)),
     ("money", "1.5", Decimal("1.50")),
     ("money", "1e3", Decimal(1000)),
     ("money", '"1.' + "0" * 60 + '"', Decimal(1)),
-    ("cents", '"1.50"', Decimal("1.50")),
     ("cents", "7", Decimal(7)),
     ("double", '"NaN"', math.nan),
     ("double", '"-Infinity"', -math.inf),
@@ -262,6 +269,7 @@ REFUSED = [
     ("money", '"1_0"'),
     ("money", "true"),
     ("cents", "0.001"),
+    ("cents", '"1.50"'),
     ("cents", '"Infinity"'),
     ("cents", '"1_0"'),
     ("cents", "[]"),
@@ -304,6 +312,163 @@ def test_refused(kind, token) -> None:
     assert (reject.index, reject.stage) == (1, "cast")
     assert reject.path.split(".")[0] == "c"
     assert block.indices.to_pylist() == [0, 2]
+
+
+# An example for every row of the table in `values`: the row, column, sent, stored.
+TABLE = [
+    ("any", "long", None, None),
+    ("any with `enum` or `const`", "named", "null", None),
+    ("integer", "long", "1e3", 1000),
+    ("decimal of numbers", "cents", "1e-2", Decimal("0.01")),
+    ("decimal of strings", "money", '"+1e3"', Decimal(1000)),
+    ("float, double", "double", "0.1000000000000000055511151231257827", 0.1),
+    ("float, double", "double", '"Infinity"', math.inf),
+    ("date", "date", '"2024-03-01T01:00:00+01:00"', date(2024, 3, 1)),
+    ("time", "time", '"12:30"', time(12, 30)),
+    ("time, timestamp", "wall", '"2024-02-29T12:00:00.1234560"', None),
+    ("timestamp", "wall", '"2024-02-29"', datetime(2024, 2, 29)),  # noqa: DTZ001
+    ("timestamp", "moment", '"2024-02-29 12:00:00 +00"', None),
+    ("timestamp with zone", "moment", '"2024-02-29T12:00:00-0100"', None),
+]
+
+
+def test_table_of_coercions_is_complete() -> None:
+    """Every row of the table that the documentation shows has its example here."""
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", values_module.__doc__, re.MULTILINE)
+    assert [row for row, *_ in TABLE] == [row for row, _ in rows[1:]]
+
+
+STORED = {
+    '"2024-02-29T12:00:00.1234560"': datetime(2024, 2, 29, 12, 0, 0, 123456),  # noqa: DTZ001
+    '"2024-02-29 12:00:00 +00"': datetime(2024, 2, 29, 12, tzinfo=UTC),
+    '"2024-02-29T12:00:00-0100"': datetime(2024, 2, 29, 13, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize(("row", "kind", "token", "stored"), TABLE)
+def test_row_of_the_table_holds(row, kind, token, stored) -> None:
+    """In both lanes, the example of a row is stored as it says."""
+    assert row
+    kinds = {**KINDS, "named": {"type": ["string", "null"], "enum": ["a"]}}
+    for more in ({}, {'"': {}}):  # such a name takes the slow lane
+        decoder = Decoder(columns({"properties": {"c": kinds[kind], **more}}), [])
+        line = b"{}" if token is None else b'{"c": %b}' % token.encode()
+        block = decoder.decode([line])
+        assert block.rejects == ()
+        assert [bits(STORED.get(token, stored))] == values(block)
+
+
+BROKEN = [
+    ({"type": "string"}, "null", "no null", "null"),
+    ({"type": "integer"}, "null", "no null", "null"),
+    ({"type": "number", "multipleOf": 0.01}, "null", "no null", "null"),
+    ({"type": "object"}, "null", "no null", "null"),
+    ({"type": "array", "items": {"type": "integer"}}, "null", "no null", "null"),
+    ({"type": "string", "enum": ["a", "b"]}, '"c"', 'one of "a", "b"', "another value"),
+    ({"type": "integer", "enum": [1, 2]}, "3", "one of 1, 2", "another value"),
+    ({"type": "number", "enum": [1.5]}, "1.25", "one of 1.5", "another value"),
+    ({"type": "boolean", "const": True}, "false", "one of true", "another value"),
+    ({"enum": [1, "1"]}, "true", 'one of 1, "1"', "another value"),
+    ({"type": "string", "format": "uuid"}, '"x"', "string in format uuid", None),
+    ({"type": "string", "format": "ipv4"}, '"1.2.3"', "string in format ipv4", None),
+    ({"type": "string", "format": "ipv6"}, '"1"', "string in format ipv6", None),
+    ({"type": "string", "format": "email"}, '"x"', "string in format email", None),
+    ({"type": ["object", "array"]}, '"x"', "array or object", "str"),
+    ({"type": ["integer", "string"]}, "1.5", "integer or string", "Decimal"),
+    ({"type": "object"}, "[1]", "object", "list"),
+    (
+        {"anyOf": [{"type": "integer", "enum": [1]}, {"type": "boolean"}]},
+        "2",
+        "what one of 2 alternatives takes",
+        "int",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "token", "expected", "found"), BROKEN)
+def test_broken_rule_is_a_reject_in_both_lanes(kind, token, expected, found) -> None:
+    """What the SCHEMA forbids falls out at stage schema, and never shows its value."""
+    for more in ({}, {'"': {}}):
+        decoder = Decoder(columns({"properties": {"c": kind, **more}}), [])
+        line = b'{"c": %b}' % token.encode()
+        (reject,) = decoder.decode([line]).rejects
+        assert (reject.stage, reject.path) == ("schema", "c")
+        assert (expected, found or "another str") == (reject.expected, reject.found)
+        assert decoder.decode([b"{}"]).rejects == ()
+        free = columns({"properties": {"c": kind, **more}}, validate=False)
+        assert Decoder(free, []).decode([line]).rejects == ()
+
+
+NESTED = {
+    "type": "object",
+    "required": ["a"],
+    "properties": {
+        "a": {"type": ["integer", "null"], "enum": [1, None]},
+        "l": {"type": "array", "items": {"type": "string", "format": "uuid"}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("token", "path"),
+    [("{}", "c.a"), ('{"a": 2}', "c.a"), ('{"a": 1, "l": ["x"]}', "c.l.0")],
+)
+def test_rules_hold_inside(token, path) -> None:
+    """Nested fields are checked like others, and found by their path."""
+    decoder = Decoder(columns({"properties": {"c": NESTED}}), [])
+    (reject,) = decoder.decode([b'{"c": %b}' % token.encode()]).rejects
+    assert ("schema", path) == (reject.stage, reject.path)
+
+
+@pytest.mark.parametrize("names", [["c"], ["c", '"']])
+def test_required_field_must_be_there(names) -> None:
+    """Absent is not null; also where no column is there for the field."""
+    parts = {name: {"type": ["integer", "null"]} for name in names}
+    decoder = Decoder(
+        columns({"properties": parts, "required": ["c"]}), [], also_required=["x"]
+    )
+    lines = [b'{"c": null, "x": 1}', b'{"x": 1}', b'{"c": 1}']
+    block = decoder.decode(lines)
+    assert block.indices.to_pylist() == [0]
+    assert [reject.path for reject in block.rejects] == ["c", "x"]
+
+
+@pytest.mark.parametrize("names", [["c"], ["c", '"']])
+def test_undeclared_fields_are_counted(names) -> None:
+    """Each by its name, in both lanes and inside objects; none costs a record."""
+    inner = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    parts = {**{name: {"type": ["integer", "null"]} for name in names}, "o": inner}
+    decoder = Decoder(columns({"properties": parts}), [])
+    lines = [
+        b'{"c": 1}',
+        b'{"c": 2, "x": 1, "y": null}',
+        b'{"c": 3.0, "x": 1, "o": {"a": 1, "z": 1}}',
+        b'{"c": 4, "o": {"z": 1}}',
+    ]
+    for _ in range(2):
+        block = decoder.decode(lines)
+        assert values(block) == [1, 2, 3, 4]
+        assert {k: v for k, v in block.undeclared.items() if v} == {
+            "x": 2,
+            "y": 1,
+            "o.z": 2,
+        }
+
+
+def test_many_undeclared_fields_are_counted_too() -> None:
+    """More names than the fast lane learns, and names that it cannot have."""
+    decoder = Decoder([column("c", KINDS["long"])], [])
+    lines = [b'{"c": 1, "x%d": 1}' % number for number in range(100)]
+    block = decoder.decode([*lines, b'{"c": 1, "\\"": 1}'])
+    assert block.rows.num_rows == 101
+    assert sum(block.undeclared.values()) == 101
+
+
+def test_closed_schema_refuses_undeclared_fields() -> None:
+    """With additionalProperties false, another field is a reject that names it."""
+    decoder = Decoder([column("c", KINDS["long"])], [], is_closed=True)
+    (reject,) = decoder.decode([b'{"c": 1}', b'{"c": 1, "x": 1}']).rejects
+    assert (reject.index, reject.stage, reject.path) == (1, "schema", "x")
 
 
 def test_nested_reject_names_the_inner_path() -> None:

@@ -350,7 +350,7 @@ def test_unusable_stream_name_can_be_named_by_hand(lake, say, stream) -> None:
     named = {"streams": {"*": {"table": "t", "key_properties": None}}}
     assert lake.load(*lines, say.record(stream, id="x"), **named).code == 0
     assert ids(lake, "t") == [1]
-    assert [stream] == [letter["stream"] for letter in lake.dead()]
+    assert [stream] * 2 == [letter["stream"] for letter in lake.dead()]
 
 
 def test_plan_refuses_what_cannot_be_loaded(lake, say) -> None:
@@ -473,3 +473,63 @@ def test_spilled_rows_are_all_there(lake, say, monkeypatch) -> None:
     schema = say.schema("s", ("id",), id="integer", n="integer")
     assert lake.load(schema, *rows, *again).code == 0
     assert lake.query("SELECT count(*), sum(n) FROM lake.s") == [(100, -4950)]
+
+
+def test_unusable_schema_ends_its_stream_only(lake, say) -> None:
+    """Others are committed, its bookmark stays, and the run ends with 78."""
+    outcome = lake.load(
+        say.state(s={"v": 0}, t={"v": 0}),
+        say.schema("s", ("id",), id="integer"),
+        say.schema("t", ("id",), id={"type": "text"}),
+        say.record("t", id=1),
+        say.record("s", id=1),
+        say.state(s={"v": 1}, t={"v": 1}),
+        **EVERY_STATE,
+    )
+    assert outcome.code == 78
+    assert "Stream 't'" in outcome.errors[0]
+    assert of({"s": {"v": 1}, "t": {"v": 0}}) == outcome.states[-1]
+    assert ids(lake) == [1]
+    (letter,) = lake.dead()
+    assert tuple(letter[name] for name in ("stream", "stage", "record")) == (
+        "t",
+        "schema",
+        '{"id": 1}',
+    )
+
+
+def test_stream_that_becomes_unusable_is_not_committed_further(lake, say) -> None:
+    """What no commit has taken comes again, so nothing of it may be published now."""
+    outcome = lake.load(
+        say.schema("s", id="integer"),
+        say.record("s", id=1),
+        say.state(s={"v": 1}),
+        say.record("s", id=2),
+        say.schema("s"),
+        say.record("s", id=3),
+        say.state(s={"v": 3}),
+        **APPEND,
+        **EVERY_STATE,
+    )
+    assert (78, [of({"s": {"v": 1}})]) == (outcome.code, outcome.states)
+    assert ids(lake) == [1]
+    assert [letter["record"] for letter in lake.dead()] == ['{"id": 3}']
+
+
+def test_unusable_stream_beyond_its_limits_lets_others_finish(lake, say) -> None:
+    """Dead letters end at the limit; the run and the exit code do not change."""
+    lines = [say.schema("t", id={"type": "text"}), say.schema("s", id="integer")]
+    lines += [say.record("t", id=number) for number in range(1200)]
+    outcome = lake.load(*lines, say.record("s", id=1), dead_letter={"max_records": 700})
+    assert outcome.code == 78
+    assert "of 1200 records, 1000 are dead letters" in outcome.errors[0]
+    assert ids(lake) == [1]
+
+
+def test_withheld_state_keeps_what_it_cannot_take_apart() -> None:
+    """A state without bookmarks, or with a part for all streams, waits as a whole."""
+    assert withhold({"lsn": 2}, ["a"], {"lsn": 1}) == {"lsn": 1}
+    told = {"lsn": 1, "bookmarks": {"a": "x", "b": 1}}
+    news = {"lsn": 2, "bookmarks": {"a": "y", "b": 2}, "currently_syncing": "b"}
+    kept = {"lsn": 1, "bookmarks": {"a": "x", "b": 2}, "currently_syncing": "b"}
+    assert kept == withhold(news, ["a"], told)

@@ -7,27 +7,28 @@ by value, so that one bad record costs one dead letter and never the block.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from target_parquet_iceberg import exact_json
-from target_parquet_iceberg.values import NON_FINITE, Unfit, fit
+from target_parquet_iceberg.checks import check, screen, undeclared
+from target_parquet_iceberg.rows import ABSENT, RowParser
+from target_parquet_iceberg.values import Unfit, fit
+from target_parquet_iceberg.wires import WIRES, raw_text, wire
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from target_parquet_iceberg.schema import Column
 
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_NULL = msgspec.Raw(b"null")
-_FIRST = pa.scalar(datetime.min)  # noqa: DTZ901 a wall clock, like the values
-_LAST = pa.scalar(datetime.max)  # noqa: DTZ901
+_real = msgspec.json.Decoder(WIRES["real"].parsed).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,36 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Decoded rows, each with its place in the block, and what fell out."""
+    """Decoded rows, each with its place in the block, and what fell out.
+
+    `undeclared` counts, by path, the values that no column is there for.
+    """
 
     rows: pa.Table
     indices: pa.Array
     rejects: tuple[Reject, ...]
+    undeclared: Mapping[str, int] = field(default_factory=dict)
 
 
 class Decoder:
-    """Decodes the records of one stream under one schema."""
+    """Decodes the records of one stream under one schema.
 
-    def __init__(self, columns: Sequence[Column], keys: Sequence[str]) -> None:
-        self.columns = tuple(columns)
+    Args:
+        columns: Where the values go.
+        keys: Which of them may not be null.
+        is_closed: Whether a field without a column makes a record a reject.
+        also_required: Fields without a column that must be there all the same.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        keys: Sequence[str],
+        *,
+        is_closed: bool = False,
+        also_required: Iterable[str] = (),
+    ) -> None:
+        self.columns = tuple(_without_duty(c) if c.name in keys else c for c in columns)
         self.keys = tuple(keys)
         self.schema = pa.schema(
             [
@@ -62,26 +81,44 @@ class Decoder:
                 for c in self.columns
             ]
         )
-        self._parse = _row_parser(self.columns)
+        self._screens = [screen(column) for column in self.columns]
+        self._gaps = [
+            (number, column)
+            for number, column in enumerate(self.columns)
+            if column.kind in {"array", "object"} and column.rule.has_gaps
+        ]
+        self._is_closed = is_closed
+        self._also_required = sorted(also_required)
+        self._fields = {column.field for column in self.columns}
+        self._rows = RowParser(self.columns, also_required, learns=not is_closed)
+        self._undeclared: Counter[str] = Counter()
 
     def decode(self, records: Sequence[bytes]) -> Block:
         """Return the good records as rows, in order, and the others as rejects."""
+        self._undeclared = Counter()
         parsed, refused = self._split(records)
         fast, fast_indices, misfits = self._vectorise(parsed)
         slow, slow_indices, rejects = self._one_by_one(records, refused)
         rows, indices = _interleave(fast, fast_indices, slow, slow_indices)
         rows, indices, keyless = self._without_null_keys(rows, indices)
         found = sorted([*misfits, *rejects, *keyless], key=lambda reject: reject.index)
-        return Block(rows, indices, tuple(found))
+        return Block(rows, indices, tuple(found), self._undeclared)
 
     def _split(self, records: Sequence[bytes]) -> tuple[dict[int, t.Any], list[int]]:
         parsed: dict[int, t.Any] = {}
         refused: list[int] = []
+        parse = self._rows.parse
         for index, raw in enumerate(records):
             try:
-                parsed[index] = self._parse(raw)
+                parsed[index] = parse(raw)
             except exact_json.UNDECODABLE:
-                refused.append(index)
+                row = self._rows.learn(raw)
+                if row is None:
+                    refused.append(index)
+                else:
+                    parsed[index] = row
+                    parse = self._rows.parse
+        self._undeclared.update(self._rows.count(parsed.values()))
         return parsed, refused
 
     def _vectorise(
@@ -93,19 +130,45 @@ class Decoder:
         for number, column in enumerate(self.columns):
             name = f"f{number}"
             values = [getattr(row, name) for row in parsed.values()]
+            to_arrow = WIRES[wire(column)].to_arrow
             try:
-                arrays.append(_WIRES[wire(column)].to_arrow(values, column.type))
+                arrays.append(to_arrow(values, column.type))
             except (pa.ArrowException, Unfit, OverflowError, ValueError, TypeError):
                 fitted, unfit = _fit_all(values, column)
                 arrays.append(pa.array(fitted, column.type))
                 for place, reject in unfit.items():
                     bad.setdefault(place, reject)
+            for place, reject in self._judge(number, values, arrays[-1]):
+                bad.setdefault(place, reject)
+        self._note_gaps(parsed.values())
         table = pa.Table.from_arrays(arrays, schema=self.schema)
         if not bad:
             return table, indices, []
         rejects = [_at(reject, indices[place].as_py()) for place, reject in bad.items()]
         keep = pa.array([place not in bad for place in range(len(indices))], pa.bool_())
         return table.filter(keep), indices.filter(keep), rejects
+
+    def _judge(
+        self, number: int, values: Sequence[t.Any], array: pa.Array
+    ) -> Iterator[tuple[int, Reject]]:
+        column, suspects = self.columns[number], self._screens[number]
+        for place in suspects(values, array) if suspects else ():
+            value = values[place]
+            if value is ABSENT:
+                continue
+            try:
+                _check(value, column)
+            except Unfit as unfit:
+                yield place, _reject(place, "schema", column, unfit, value)
+
+    def _note_gaps(self, rows: Iterable[t.Any]) -> None:
+        for number, column in self._gaps:
+            for row in rows:
+                self._note_inside(column, getattr(row, f"f{number}"))
+
+    def _note_inside(self, column: Column, value: t.Any) -> None:
+        for path in undeclared(value, column.rule):
+            self._undeclared[column.field + path] += 1
 
     def _one_by_one(
         self, records: Sequence[bytes], refused: Iterable[int]
@@ -128,17 +191,34 @@ class Decoder:
         row: dict[str, t.Any] = {}
         try:
             parts = _parts(raw)
+            misplaced = self._misplaced(index, parts)
+            if misplaced is not None:
+                return misplaced
             for column in self.columns:
                 name = column.field
-                part = parts.get(name, _NULL)
-                value = part if column.kind == "json" else exact_json.decode(part)
-                try:
-                    row[column.name] = _fit(value, column)
-                except Unfit as unfit:
-                    return _reject(index, column, unfit, value)
+                fitted = _cell(index, column, parts.get(name))
+                if isinstance(fitted, Reject):
+                    return fitted
+                row[column.name] = fitted
         except exact_json.UNDECODABLE as error:
             return Reject(index, "parse", name, "valid JSON in UTF-8", str(error))
+        self._note(parts)
         return row
+
+    def _misplaced(self, index: int, parts: Mapping[str, t.Any]) -> Reject | None:
+        for name in self._also_required:
+            if name not in parts:
+                return _missing(index, name)
+        for name in sorted(parts.keys() - self._fields if self._is_closed else ()):
+            expected, found = "a field of the SCHEMA", "an undeclared field"
+            return Reject(index, "schema", name, expected, found)
+        return None
+
+    def _note(self, parts: Mapping[str, msgspec.Raw]) -> None:
+        self._undeclared.update(parts.keys() - self._fields)
+        for _, column in self._gaps:
+            if column.field in parts:
+                self._note_inside(column, exact_json.decode(parts[column.field]))
 
     def _without_null_keys(
         self, rows: pa.Table, indices: pa.Array
@@ -165,16 +245,62 @@ def _interleave(
     return pa.concat_tables([first, second]).take(order), indices.take(order)
 
 
-def _fit(value: t.Any, column: Column) -> t.Any:
-    return _raw_text(value) if column.kind == "json" else fit(value, column.type)
-
-
-def _raw_text(value: msgspec.Raw | None) -> str | None:
+def _cell(index: int, column: Column, part: msgspec.Raw | None) -> t.Any:
+    """Return the value of a column, or why the record cannot be stored."""
+    if part is None:
+        return _missing(index, column.field) if column.rule.is_required else None
+    value = _value(part, column)
+    stage = "cast"
     try:
-        text = None if value is None else bytes(value).decode()
-    except UnicodeDecodeError:
-        raise Unfit(expected="JSON in UTF-8") from None
-    return None if text == "null" else text
+        fitted = _fit(value, column)
+        stage = "schema"
+        _check(value, column)
+    except Unfit as unfit:
+        return _reject(index, stage, column, unfit, value)
+    return fitted
+
+
+def _value(part: msgspec.Raw, column: Column) -> t.Any:
+    if column.kind == "json":
+        return part
+    if wire(column) == "real":
+        # As the fast lane reads it: a double may have exponents beyond any Decimal's.
+        with contextlib.suppress(msgspec.MsgspecError):
+            return _real(part)
+    return exact_json.decode(part)
+
+
+def _fit(value: t.Any, column: Column) -> t.Any:
+    if column.kind == "json":
+        return raw_text(value)
+    if isinstance(value, str) and wire(column) == "decimal number":
+        raise Unfit(f"a number that {column.type} holds exactly")
+    return fit(value, column.type)
+
+
+def _check(value: t.Any, column: Column) -> None:
+    rule = column.rule
+    if not (rule.is_nullable and rule.is_free):
+        check(_plain(value), rule)
+
+
+def _plain(value: t.Any) -> t.Any:
+    if not isinstance(value, msgspec.Raw):
+        return value
+    try:
+        return exact_json.decode(value)
+    except exact_json.UNDECODABLE as error:
+        raise Unfit("valid JSON in UTF-8", found=str(error)) from None
+
+
+def _without_duty(column: Column) -> Column:
+    # Keys are looked after at stage `key`, whatever the SCHEMA says.
+    rule = replace(column.rule, is_nullable=True, is_required=False)
+    return replace(column, rule=rule)
+
+
+def _missing(index: int, name: str) -> Reject:
+    return Reject(index, "schema", name, "a value, it is required", "nothing")
 
 
 def _fit_all(
@@ -184,153 +310,27 @@ def _fit_all(
     unfit: dict[int, Reject] = {}
     for place, value in enumerate(values):
         try:
-            fitted.append(_fit(value, column))
+            fitted.append(None if value is ABSENT else _fit(value, column))
         except Unfit as verdict:
             fitted.append(None)
-            unfit[place] = _reject(place, column, verdict, value)
+            unfit[place] = _reject(place, "cast", column, verdict, value)
     return fitted, unfit
 
 
-def _reject(index: int, column: Column, unfit: Unfit, value: t.Any) -> Reject:
-    for step in unfit.path:
-        value = value[int(step) if isinstance(value, list) else step]
+def _reject(
+    index: int, stage: str, column: Column, unfit: Unfit, value: t.Any
+) -> Reject:
     path = ".".join((column.field, *unfit.path))
-    return Reject(index, "cast", path, unfit.expected, type(value).__name__)
+    found = unfit.found or _type(value, unfit.path)
+    return Reject(index, stage, path, unfit.expected, found)
+
+
+def _type(value: t.Any, path: Iterable[str]) -> str:
+    value = _plain(value)
+    for step in path:
+        value = value[int(step) if isinstance(value, list) else step]
+    return type(value).__name__
 
 
 def _at(reject: Reject, index: int) -> Reject:
     return Reject(index, reject.stage, reject.path, reject.expected, reject.found)
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """How values of a column arrive: the type to parse, the cast to Arrow."""
-
-    parsed: t.Any
-    to_arrow: Callable[[list[t.Any], pa.DataType], pa.Array]
-
-
-def wire(column: Column) -> str:
-    """Name the row of the wire table that fits a column."""
-    if column.kind in {"json", "array", "object", "boolean"}:
-        return column.kind
-    if pa.types.is_decimal(column.type):
-        return "decimal text" if column.kind == "string" else "decimal number"
-    if pa.types.is_floating(column.type):
-        return "real"
-    return str(column.type).split("[")[0]
-
-
-def _plain(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    return pa.array(values, kind)
-
-
-def _cast(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    return pa.array(values, pa.string()).cast(kind)
-
-
-def _decimal_texts(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    text = pa.array(values, pa.string())
-    exponent = pc.or_(pc.match_substring(text, "e"), pc.match_substring(text, "E"))
-    longest = pc.max(pc.binary_length(text)).as_py() or 0
-    if longest > _LONGEST or pc.any(exponent).as_py():
-        raise Unfit(str(kind))
-    # Arrow scales without looking for overflow: "4" as decimal(38, 38) is 0.597...
-    return text.cast(pa.decimal256(76, kind.scale)).cast(kind)
-
-
-# Beyond this, or with an exponent, Arrow makes 0.00 of "1e-231".
-_LONGEST = 38
-
-
-def _decimals(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    if not {type(value) for value in values} <= _EXACT_NUMBERS:
-        raise Unfit(str(kind))
-    return _decimal_texts([None if v is None else str(v) for v in values], kind)
-
-
-_EXACT_NUMBERS = {int, Decimal, type(None)}
-
-
-def _moment(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    moments = _cast(values, kind)
-    limits = pc.min_max(moments.cast(pa.timestamp("us")))
-    # Arrow counts further than Python and most engines do.
-    if limits["min"].is_valid and not (
-        pc.greater_equal(limits["min"], _FIRST).as_py()
-        and pc.less_equal(limits["max"], _LAST).as_py()
-    ):
-        raise Unfit(str(kind))
-    return moments
-
-
-def _clock(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    # Arrow casts no string to time64, but any ISO timestamp.
-    day = pa.scalar("1970-01-01T")
-    text = pc.binary_join_element_wise(day, pa.array(values, pa.string()), "")
-    return text.cast(pa.timestamp("us")).cast(kind)
-
-
-def _real(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    if any(type(value) is str for value in values):
-        values = [NON_FINITE[v] if type(v) is str else v for v in values]
-    wide = pa.array(values, pa.float64())
-    narrow = wide.cast(kind)
-    if kind != wide.type and not pc.is_inf(narrow).equals(pc.is_inf(wide)):
-        raise Unfit(str(kind))
-    return narrow
-
-
-def _json(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    return pa.array([_raw_text(value) for value in values], kind)
-
-
-def _nested(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    return pa.array([fit(value, kind) for value in values], kind)
-
-
-def _bounded(bits: int) -> t.Any:
-    limit = 2 ** (bits - 1)
-    return t.Annotated[int, msgspec.Meta(ge=-limit, le=limit - 1)]
-
-
-_WIRES = {
-    "boolean": Wire(bool, _plain),
-    "int32": Wire(_bounded(32), _plain),
-    "int64": Wire(_bounded(64), _plain),
-    "real": Wire(float | t.Literal["NaN", "Infinity", "-Infinity"], _real),
-    "decimal text": Wire(str, _decimal_texts),
-    "decimal number": Wire(t.Any, _decimals),
-    "string": Wire(str, _plain),
-    "binary": Wire(bytes, _plain),
-    "date32": Wire(str, _moment),
-    "timestamp": Wire(str, _moment),
-    "time64": Wire(str, _clock),
-    "json": Wire(msgspec.Raw, _json),
-    "array": Wire(t.Any, _nested),
-    "object": Wire(t.Any, _nested),
-}
-
-
-def _row_parser(columns: Sequence[Column]) -> Callable[[bytes], t.Any]:
-    fields = [
-        (f"f{number}", _nullable(_WIRES[wire(column)].parsed), None)
-        for number, column in enumerate(columns)
-    ]
-    names = {f"f{number}": column.field for number, column in enumerate(columns)}
-    try:
-        row = msgspec.defstruct("Row", fields, rename=names, gc=False)
-    except ValueError:  # msgspec takes no quotes, backslashes or controls in names
-        return _refuse
-    # Numbers inside free parts keep their digits; typed fields are not affected.
-    return msgspec.json.Decoder(row, float_hook=Decimal).decode
-
-
-def _nullable(parsed: t.Any) -> t.Any:
-    # Raw takes null by itself and cannot be part of a union.
-    return parsed if parsed is msgspec.Raw else t.Optional[parsed]  # noqa: UP045
-
-
-def _refuse(_raw: bytes) -> t.NoReturn:
-    msg = "names that only the slow lane reads"
-    raise ValueError(msg)

@@ -22,6 +22,13 @@ def encode(value: t.Any) -> bytes:
         return _encode(_wide(value))
 
 
+def is_whole(number: float | Decimal) -> bool:
+    """Tell whether a number has no fraction; NaN and infinity are not whole."""
+    if isinstance(number, float):
+        return number.is_integer()
+    return number.is_finite() and number == number.to_integral_value()
+
+
 def _wide(value: t.Any) -> t.Any:
     if isinstance(value, dict):
         return {name: _wide(part) for name, part in value.items()}

@@ -10,6 +10,7 @@ from dativo_core.dead_letters import DeadLetter
 from target_parquet_iceberg.decode import Decoder
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.stage import Stage
+from target_parquet_iceberg.undeclared import Undeclared
 
 if t.TYPE_CHECKING:
     from target_parquet_iceberg.messages import Record
@@ -31,8 +32,9 @@ class StreamIntake:
         self.covered = NO_STATE
         self.version: int | None = None
         self.is_marked = False
+        self.undeclared = Undeclared(plan.stream)
         self._metadata = metadata
-        self._decoder = Decoder(plan.columns, plan.keys)
+        self._decoder = _decoder(plan)
         self._block: list[Record] = []
         self._block_bytes = 0
 
@@ -69,7 +71,7 @@ class StreamIntake:
     def reshape(self, plan: Plan) -> None:
         """Go on under a new schema; the block before it must be decoded already."""
         self.plan = plan
-        self._decoder = Decoder(plan.columns, plan.keys)
+        self._decoder = _decoder(plan)
 
     def add(self, record: Record) -> None:
         """Take one record."""
@@ -95,6 +97,7 @@ class StreamIntake:
             return []
         records, self._block, self._block_bytes = self._block, [], 0
         block = self._decoder.decode([record.raw for record in records])
+        self.undeclared.note(block.undeclared)
         first = self.seen - len(records)
         rows = block.rows
         if self._metadata is not None:
@@ -115,3 +118,12 @@ class StreamIntake:
             self._block, self._block_bytes = [], 0
             self.stage.clear()
         self.version = version
+
+
+def _decoder(plan: Plan) -> Decoder:
+    return Decoder(
+        plan.columns,
+        plan.keys,
+        is_closed=plan.is_closed,
+        also_required=plan.also_required,
+    )

@@ -18,6 +18,7 @@ from target_parquet_iceberg import state as states
 from target_parquet_iceberg.intake import StreamIntake
 from target_parquet_iceberg.naming import check_unique, table_name
 from target_parquet_iceberg.plan import plan as plan_stream
+from target_parquet_iceberg.refused import RefusedStreams
 from target_parquet_iceberg.stream_load import StreamLoad
 
 if t.TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Load:
         self._settings = settings
         self._limits = limits
         self._metadata = metadata
+        self._refused = RefusedStreams(dead_letters, _folder)
         self._streams: dict[str, StreamLoad] = {}
         self._tables: dict[str, str] = {}
         self._barrier: Json | None = None
@@ -73,11 +75,21 @@ class Load:
         self._last_commit = clock()
 
     def schema(self, message: messages.Schema) -> None:
-        """Open a stream, or go on under its new schema."""
-        plan = plan_stream(message, self._settings)
+        """Open a stream, or go on under its new schema.
+
+        One that cannot be used ends the stream, not the run: what other streams sent
+        is committed first.
+        """
+        if message.stream in self._refused:
+            return
+        try:
+            plan = plan_stream(message, self._settings)
+            check_unique(self._tables, message.stream, plan.table)
+        except ConfigurationError as error:
+            self._refuse_stream(message.stream, error)
+            return
         known = self._streams.get(message.stream)
         if known is None:
-            check_unique(self._tables, message.stream, plan.table)
             self._tables[message.stream] = plan.table
             self._streams[message.stream] = self._open(plan)
         elif known.declared != plan:
@@ -87,6 +99,9 @@ class Load:
     def record(self, message: messages.Record) -> None:
         """Take a record; one whose SCHEMA did not come is a dead letter."""
         stream = self._streams.get(message.stream)
+        if message.stream in self._refused:
+            self._refused.take(message)
+            return
         if stream is None:
             self._refuse(message.stream, "schema", "a SCHEMA before it", message.raw)
             return
@@ -103,7 +118,7 @@ class Load:
     def state(self, value: Json) -> None:
         """Take a barrier, and commit if it is time."""
         self._barrier = value
-        if not self._streams:  # what the tap starts from
+        if not self._streams and not self._refused.names:  # what the tap starts from
             self._told = value
         for stream in self._streams.values():
             stream.intake.covered = stream.intake.seen
@@ -111,10 +126,12 @@ class Load:
             self._commit()
 
     def malformed(self, message: messages.Malformed) -> None:
-        """Keep a line that is no message."""
-        self._refuse(
-            UNPARSED, "parse", "a Singer message", message.line, message.reason
-        )
+        """Keep a line that is no message; without its SCHEMA, a stream is refused."""
+        self._refuse(UNPARSED, "parse", message.expected, message.line, message.reason)
+        if message.kind == "SCHEMA":
+            what = f"Stream '{message.stream[:80]}': the SCHEMA is malformed."
+            hint = f"See the dead letters of {UNPARSED}; correct the tap."
+            self._refuse_stream(message.stream, ConfigurationError(what, hint=hint))
 
     def finish(self) -> None:
         """Commit what is left at the end of the input.
@@ -131,12 +148,23 @@ class Load:
         self._summarise()
         if cut:
             what = f"The input ended in the middle of {', '.join(sorted({*cut}))}."
+            if self._refused.names:
+                logger.warning("%s", what)
+        self._refused.check()
+        if cut:
             hint = (
                 "What STATE covers is stored, the rest is not published: run again. "
                 "For a tap that sends no STATE set completion: eof."
             )
             raise IncompleteError(what, hint=hint)
         self._warehouse.maintain()
+
+    def _refuse_stream(self, stream: str, error: ConfigurationError) -> None:
+        # What no commit has taken yet comes again: the bookmark does not move.
+        dropped = self._streams.pop(stream, None)
+        if dropped is not None:
+            dropped.intake.stage.clear()
+        self._refused.refuse(stream, error)
 
     def _open(self, plan: Plan) -> StreamLoad:
         return StreamLoad(
@@ -165,6 +193,7 @@ class Load:
         # barriers, not between two tables.
         for stream in self._streams.values():
             self._decode(stream)
+        self._refused.flush()
         held = [
             name
             for name, stream in self._streams.items()
@@ -173,7 +202,8 @@ class Load:
         self._last_commit = self._clock()
         if self._barrier is not None:
             earlier = self._told if self._emitted is None else self._emitted
-            value = states.withhold(self._barrier, held, earlier)
+            late = [*held, *self._refused.names]
+            value = states.withhold(self._barrier, late, earlier)
             if value != (self._emitted or {}):
                 self._emit(value)
                 self._emitted = value
@@ -194,12 +224,13 @@ class Load:
         for name, stream in self._streams.items():
             dead = self._dead_letters.counts.get(name, 0)
             logger.info(
-                "Stream '%s': %d records read, %d stored in %s, %d dead letters",
+                "Stream '%s': %d records read, %d stored in %s, %d dead letters%s",
                 name,
                 stream.intake.seen,
                 stream.stored_rows,
                 stream.intake.plan.table,
                 dead,
+                stream.intake.undeclared,
                 extra={"stream_name": name},
             )
 

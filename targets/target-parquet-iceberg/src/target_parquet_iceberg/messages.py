@@ -57,11 +57,20 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A line that is no Singer message."""
+    """A line that is no Singer message, or the beginning of one that is too long.
+
+    Args:
+        line: The bytes.
+        reason: What is wrong with it, in words that quote nothing of it.
+        stream: The stream that it names, if it can be told.
+        kind: The type of message that it says it is, if Singer has such a type.
+    """
 
     line: bytes
     reason: str
     stream: str = ""
+    kind: str = ""
+    expected: str = "a Singer message"
 
 
 Message: t.TypeAlias = Schema | Record | State | ActivateVersion | Batch | Malformed
@@ -81,12 +90,23 @@ class _Line(msgspec.Struct):
     time_extracted: str | None = None
 
 
+class _Envelope(msgspec.Struct):
+    type: t.Any = None
+    stream: t.Any = None
+
+
 _decode = msgspec.json.Decoder(_Line).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_KINDS = frozenset({"RECORD", "SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"})
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Message]:
+def read(lines: Iterable[bytes | Malformed]) -> Iterator[Message]:
     """Yield the message of every line that is not blank, mark of byte order or not."""
     for number, line in enumerate(lines):
+        if isinstance(line, Malformed):
+            yield line
+            continue
         text = line if number else line.removeprefix(codecs.BOM_UTF8)
         if text.strip():
             yield parse(text)
@@ -96,13 +116,24 @@ def parse(line: bytes) -> Message:
     """Return the message in a line; never raises."""
     try:
         parts = _decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return Malformed(line, str(error))
+    except _UNREADABLE as error:
+        return _malformed(line, str(error))
     message = _message(parts)
-    if message is None:
-        reason = f"No valid {parts.type} message: a required part is missing."
-        return Malformed(line, reason, parts.stream)
-    return message
+    if message is not None:
+        return message
+    if parts.type not in _KINDS:
+        return _malformed(line, "a type that Singer does not have")
+    return _malformed(line, f"a {parts.type} without a part that it must have")
+
+
+def _malformed(line: bytes, reason: str) -> Malformed:
+    try:
+        parts = _decode_envelope(line)
+    except _UNREADABLE:
+        return Malformed(line, reason)
+    stream = parts.stream if isinstance(parts.stream, str) else ""
+    kind = parts.type if isinstance(parts.type, str) and parts.type in _KINDS else ""
+    return Malformed(line, reason, stream, kind)
 
 
 def _message(parts: _Line) -> Message | None:

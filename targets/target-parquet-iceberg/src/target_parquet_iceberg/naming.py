@@ -21,10 +21,13 @@ def table_name(stream: str) -> str:
     Raises:
         ConfigurationError: if nothing usable is left, or it is too long.
     """
-    # Accents fall off, so that "Größe" becomes "grosse" and not "gr_e".
-    bare = unicodedata.normalize("NFKD", stream.casefold())
+    # Accents fall off, so that "Größe" becomes "grosse" and not "gr_e". Twice, since
+    # either step makes work for the other: NFKD makes the letter H of U+210C.
+    bare = unicodedata.normalize("NFKD", stream).casefold()
+    bare = unicodedata.normalize("NFKD", bare)
     letters = "".join(c for c in bare if not unicodedata.combining(c))
     name = _OUTSIDE.sub("_", letters).strip("_")
+    name = f"t_{name}" if name[:1].isdigit() else name
     hint = "Give it a name with the setting streams: {<stream>: {table: <name>}}."
     if not name:
         msg = f"Stream {stream[:80]!r} has no letter or digit to make a table name of."
@@ -32,7 +35,7 @@ def table_name(stream: str) -> str:
     if len(name) > MAX_LENGTH:
         msg = f"Stream '{stream[:80]}...' is too long for a table name."
         raise ConfigurationError(msg, hint=hint)
-    return f"t_{name}" if name[0].isdigit() else name
+    return name
 
 
 def check_unique(tables: Mapping[str, str], stream: str, table: str) -> None:
@@ -84,3 +87,21 @@ def check_columns(stream: str, names: Iterable[str]) -> None:
         if other != name:
             msg = f"Stream '{stream}': columns '{other}' and '{name}' differ by case."
             raise ConfigurationError(msg, hint="Rename one with stream_maps.")
+
+
+def check_paths(stream: str, paths: Iterable[tuple[str, ...]]) -> None:
+    """Refuse what Iceberg cannot name: an empty name, one path for two fields.
+
+    Raises:
+        ConfigurationError: naming the path.
+    """
+    seen: set[str] = set()
+    for parts in paths:
+        path = ".".join(parts)
+        if not parts[-1]:
+            what = f"Stream '{stream}': a field without a name, at '{path[:80]}'."
+            raise ConfigurationError(what, hint="Rename it with stream_maps.")
+        if path in seen:
+            what = f"Stream '{stream}': two fields are called '{path[:80]}'."
+            raise ConfigurationError(what, hint="Rename one with stream_maps.")
+        seen.add(path)

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 from dativo_core.errors import ConfigurationError
 
+from target_parquet_iceberg import rules
 from target_parquet_iceberg.conflicts import Policy
 from target_parquet_iceberg.layout import Layout, layout
 from target_parquet_iceberg.metadata import COLUMNS, DELETED_AT
-from target_parquet_iceberg.naming import check_columns, table_name
-from target_parquet_iceberg.schema import Column, columns
+from target_parquet_iceberg.naming import check_columns, check_paths, table_name
+from target_parquet_iceberg.schema import Column, columns, paths
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,8 @@ class Plan:
     """Where and how the rows of one stream are stored.
 
     `method` is None where the settings leave it open: then a versioned full load means
-    overwrite, keys mean upsert, and anything else means append-only.
+    overwrite, keys mean upsert, and anything else means append-only. A closed stream
+    has no fields but its columns; `also_required` must be there without a column.
     """
 
     stream: str
@@ -59,6 +61,8 @@ class Plan:
     partition_by: tuple[str, ...] = ()
     layout: Layout = Layout()  # noqa: RUF009 it is frozen
     on_type_conflict: Policy = Policy.WIDEN
+    is_closed: bool = False
+    also_required: frozenset[str] = frozenset()
     deletes: Deletes = Deletes.NONE
 
     @property
@@ -85,12 +89,16 @@ def plan(message: Schema, settings: Json) -> Plan:
         ConfigurationError: if the schema has no usable columns, or a key is missing.
     """
     chosen = overrides(message.stream, settings)
-    found = tuple(columns(message.schema))
+    validate = settings.get("validate_records", True)
+    if validate:
+        _check_sound(message)
+    found = tuple(columns(message.schema, validate=validate))
     names = [column.name for column in found]
     if not found:
         msg = f"Stream '{message.stream}': the schema has no properties."
         raise ConfigurationError(msg, hint="Select at least one field in the tap.")
     check_columns(message.stream, names)
+    check_paths(message.stream, [p for c in found for p in paths((c.name,), c.type)])
     keys = tuple(chosen.get("key_properties", message.key_properties))
     _check_known(message.stream, names, keys, "key_properties")
     _check_plain(message.stream, found, set(keys))
@@ -125,6 +133,10 @@ def plan(message: Schema, settings: Json) -> Plan:
             or settings.get("on_type_conflict")
             or Policy.WIDEN
         ),
+        is_closed=validate and rules.is_closed(message.schema),
+        also_required=rules.required(message.schema).difference(names)
+        if validate
+        else frozenset(),
         deletes=deletes,
     )
 
@@ -136,6 +148,15 @@ def overrides(stream: str, settings: Json) -> dict[str, t.Any]:
         if fnmatch.fnmatchcase(stream, glob):
             merged |= {k: v for k, v in values.items() if v is not None}
     return merged
+
+
+def _check_sound(message: Schema) -> None:
+    fault = rules.fault(message.schema)
+    if fault is not None:
+        path, found = fault
+        msg = f"Stream '{message.stream[:80]}': the SCHEMA of {path[:80]!r} is {found}."
+        hint = "Correct it in the tap, or set validate_records: false."
+        raise ConfigurationError(msg, hint=hint)
 
 
 def _check_known(

@@ -9,9 +9,10 @@ from collections import Counter
 from singer_sdk.singerlib.encoding.base import GenericSingerReader, SingerMessageType
 
 from target_parquet_iceberg import messages
+from target_parquet_iceberg.lines import split
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 _TYPES: dict[type, SingerMessageType] = {
     messages.Record: SingerMessageType.RECORD,
@@ -26,6 +27,8 @@ _TYPES: dict[type, SingerMessageType] = {
 
 class MessageReader(GenericSingerReader[bytes]):
     """Reads lines as bytes and passes on `messages` instead of dicts."""
+
+    max_line_bytes = 64 * 2**20
 
     @property
     def default_input(self) -> t.IO[bytes]:
@@ -43,13 +46,15 @@ class MessageReader(GenericSingerReader[bytes]):
     ) -> Counter[str]:
         """Pass every message to the callback of its type; count them by type."""
         counts: Counter[str] = Counter()
-        for message in messages.read(_lines(file_input or self.default_input)):
+        readline = _readline(file_input or self.default_input)
+        for message in messages.read(split(readline, self.max_line_bytes)):
             kind = _TYPES[type(message)]
             callbacks[kind](message)
             counts[kind] += 1
         return counts
 
 
-def _lines(source: t.IO[t.Any]) -> Iterator[bytes]:
-    for line in source:
-        yield line.encode() if isinstance(line, str) else line
+def _readline(source: t.IO[t.Any]) -> Callable[[int], bytes]:
+    if isinstance(source.readline(0), str):
+        return lambda size: t.cast("str", source.readline(size)).encode()
+    return source.readline

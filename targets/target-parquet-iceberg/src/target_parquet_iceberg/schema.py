@@ -23,10 +23,13 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pyarrow as pa
+
+from target_parquet_iceberg import rules
+from target_parquet_iceberg.rules import ANY, Rule, kinds_of, options_of
 
 Json: t.TypeAlias = dict[str, t.Any]
 
@@ -41,7 +44,8 @@ class Column:
     """One property of a stream.
 
     `kind` is the JSON type its values have, or `json` where only JSON text holds all.
-    `source` is the property it is read from, where that has another name.
+    `source` is the property it is read from, where that has another name, and `rule`
+    what its values must be besides.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Column:
     kind: str
     doc: str = ""
     source: str = ""
+    rule: Rule = ANY
 
     @property
     def field(self) -> str:
@@ -56,26 +61,32 @@ class Column:
         return self.source or self.name
 
 
-def columns(schema: Json) -> list[Column]:
-    """Return a column for every property, in the order of the schema."""
+def columns(schema: Json, *, validate: bool = True) -> list[Column]:
+    """Return a column for every property, in the order of the schema.
+
+    With `validate` off, a column takes what it can hold and demands nothing more.
+    """
     properties = schema.get("properties")
     if not isinstance(properties, dict):
         return []
-    return [column(name, part) for name, part in properties.items()]
+    needed = rules.required(schema)
+    found = [column(name, part) for name, part in properties.items()]
+    if not validate:
+        return [replace(c, rule=rules.lenient(c.rule)) for c in found]
+    return [
+        replace(c, rule=replace(c.rule, is_required=c.name in needed)) for c in found
+    ]
 
 
 def column(name: str, schema: t.Any) -> Column:
     """Return the column of one property."""
     doc = str(schema.get("description") or "") if isinstance(schema, dict) else ""
+    rule = rules.rule_of(schema, lambda part: arrow(part) is not None)
     arrow_type = arrow(schema)
     if arrow_type is None:
-        return Column(name, pa.string(), "json", doc)
-    return Column(
-        name,
-        arrow_type,
-        min(kinds_of(single(schema)) - {"integer"}, default="integer"),
-        doc,
-    )
+        return Column(name, pa.string(), "json", doc, rule=rule)
+    kind = min(kinds_of(single(schema)) - {"integer"}, default="integer")
+    return Column(name, arrow_type, kind, doc, rule=rule)
 
 
 def arrow(schema: t.Any) -> pa.DataType | None:
@@ -94,21 +105,14 @@ def single(schema: t.Any) -> Json:
     """Reduce `anyOf` and `oneOf` to one schema; empty where the types differ."""
     if not isinstance(schema, dict):
         return {}
-    options = schema.get("anyOf") or schema.get("oneOf")
-    if not isinstance(options, list) or "type" in schema:
+    options = options_of(schema)
+    if not options:
         return schema
     real = [option for option in map(single, options) if not _is_null(option)]
     if len(real) == 1:
         return real[0]
     kinds = {frozenset(kinds_of(option)) for option in real}
     return {"type": "string"} if kinds == {frozenset({"string"})} else {}
-
-
-def kinds_of(schema: Json) -> set[str]:
-    """Return the JSON types allowed, null left out."""
-    kinds = schema.get("type")
-    listed = kinds if isinstance(kinds, list) else [kinds] if kinds else []
-    return {str(kind) for kind in listed} - {"null"}
 
 
 def _is_null(schema: Json) -> bool:
@@ -170,6 +174,15 @@ def _object(schema: Json) -> pa.DataType | None:
         for name, kind in parts
     ]
     return pa.struct(fields)
+
+
+def paths(path: tuple[str, ...], kind: pa.DataType) -> list[tuple[str, ...]]:
+    """Return the names of a field and of all its parts, each from the top down."""
+    if pa.types.is_list(kind):
+        return [path, *paths((*path, "element"), kind.value_type)]
+    if pa.types.is_struct(kind):
+        return [path, *(p for f in kind for p in paths((*path, f.name), f.type))]
+    return [path]
 
 
 JSON_TEXT = {b"dativo.json": b"1"}

@@ -224,6 +224,26 @@ _PROPERTIES = th.PropertiesList(
         ),
     ),
     th.Property(
+        "validate_records",
+        th.BooleanType,
+        default=True,
+        title="Validate records",
+        description=(
+            "Send records to the dead letters that break their SCHEMA: required, null, "
+            "enum, const, formats, additionalProperties. If false, only values that "
+            "their column cannot hold go there."
+        ),
+    ),
+    th.Property(
+        "max_line_bytes",
+        th.IntegerType(minimum=1024),
+        default=64 * 2**20,
+        title="Max line bytes",
+        description=(
+            "Longer lines are dead letters, of which only the beginning is kept."
+        ),
+    ),
+    th.Property(
         "add_record_metadata",
         th.BooleanType,
         default=False,

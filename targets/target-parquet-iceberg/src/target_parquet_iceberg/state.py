@@ -11,6 +11,7 @@ Json: t.TypeAlias = dict[str, t.Any]
 
 # What the SDK leaves in a bookmark whose stream is not finished.
 _UNFINISHED = frozenset({"progress_markers", "full_table", "partial"})
+_OF_STREAMS = frozenset({"bookmarks", "currently_syncing", "current_stream"})
 
 
 def bookmark(state: Mapping[str, t.Any], stream: str) -> Json | None:
@@ -33,12 +34,17 @@ def withhold(
     held = set(streams)
     if not held:
         return dict(state)
+    if not isinstance(state.get("bookmarks"), dict):
+        return dict(earlier)  # nobody can tell what it says of the streams that wait
     bookmarks = {
         name: value for name, value in _bookmarks(state).items() if name not in held
     }
-    kept = {name: bookmark(earlier, name) for name in held}
-    bookmarks |= {name: value for name, value in kept.items() if value is not None}
-    return {**state, "bookmarks": bookmarks}
+    before = _bookmarks(earlier)
+    bookmarks |= {name: before[name] for name in held & before.keys()}
+    # What a state says besides (a position in a log, say) may cover them all.
+    shared = {k: v for k, v in earlier.items() if k not in _OF_STREAMS}
+    own = {k: v for k, v in state.items() if k in _OF_STREAMS}
+    return {**shared, **own, "bookmarks": bookmarks}
 
 
 def _bookmarks(state: Mapping[str, t.Any]) -> Json:

@@ -56,6 +56,11 @@ class TargetParquetIceberg(Target):
         PluginCapabilities.ACTIVATE_VERSION,
     ]
 
+    def __init__(self, **options: t.Any) -> None:
+        super().__init__(**options)
+        limit = with_defaults(self.config)["max_line_bytes"]
+        t.cast("MessageReader", self.message_reader).max_line_bytes = limit
+
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, t.Any]) -> None:
         """Add the settings of stream maps and flattening, and no others."""

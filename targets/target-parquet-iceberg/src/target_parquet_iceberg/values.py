@@ -3,14 +3,21 @@
 This is the slow, certain path: `decode` uses it for the values that its vectorised
 casts refuse. What may be coerced is this table and nothing else:
 
-| column | accepted besides its own JSON form |
-|---|---|
-| integer | a number without fraction (`1.0`, `1e3`) |
-| decimal | a JSON number or a string, if it needs no rounding |
-| float, double | the strings "NaN", "Infinity", "-Infinity" |
-| date | a date-time at midnight |
-| time | without seconds or minutes; trailing zeros beyond microseconds |
-| timestamp | the same, a space for the T, no zone (read as UTC), a date alone |
+| Column | Accepted besides its own JSON form |
+|:--|:--|
+| any | nothing at all, for null, if the field is not required |
+| any with `enum` or `const` | null, if its type allows null |
+| integer | a number without fraction: `1.0`, `1e3` |
+| decimal of numbers | a number in any notation that needs no rounding: `1e-2` |
+| decimal of strings | a number, or a string with sign or exponent: `1.5`, `"+1e3"` |
+| float, double | a number with more digits than it holds (the nearest is stored) |
+| float, double | the strings `"NaN"`, `"Infinity"`, `"-Infinity"` |
+| date | a date-time at midnight, counted in UTC |
+| time | one without seconds or minutes, or with a comma |
+| time, timestamp | zeros beyond microseconds |
+| timestamp | a date alone, for midnight |
+| timestamp | a space for the T, or before the zone |
+| timestamp with zone | no zone, for UTC; an offset without colon or minutes |
 """
 
 from __future__ import annotations
@@ -47,12 +54,16 @@ class Unfit(Exception):  # noqa: N818 it is a verdict on a value, not a fault
     Args:
         expected: What the column takes, in words.
         path: Where inside a nested value, innermost part last.
+        found: What came instead, in words; empty where its type says enough.
     """
 
-    def __init__(self, expected: str, path: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, expected: str, path: tuple[str, ...] = (), *, found: str = ""
+    ) -> None:
         super().__init__(expected)
         self.expected = expected
         self.path = path
+        self.found = found
 
 
 def fit(value: t.Any, kind: pa.DataType) -> t.Any:
@@ -90,6 +101,8 @@ def _number(value: t.Any, expected: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise Unfit(expected)
     number = Decimal(value) if isinstance(value, int) else Decimal(str(value))
+    if not number and number.is_finite():
+        return Decimal((number.is_signed(), (0,), 0))
     # Huge exponents would take for ever to expand.
     if not number.is_finite() or number.adjusted() > _LARGEST_EXPONENT:
         raise Unfit(expected)
