@@ -7,6 +7,7 @@ every table has committed does the STATE go out.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import typing as t
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Load:
         settings: Mapping[str, t.Any],
         limits: Limits,
         metadata: Metadata | None = None,
+        uncut: Callable[[], contextlib.AbstractContextManager[None]] | None = None,
     ) -> None:
         self._warehouse = warehouse
         self._dead_letters = dead_letters
@@ -65,6 +67,8 @@ class Load:
         self._settings = settings
         self._limits = limits
         self._metadata = metadata
+        self._uncut = uncut or contextlib.nullcontext
+        self._is_cut = False
         self._streams: dict[str, StreamLoad] = {}
         self._tables: dict[str, str] = {}
         self._barrier: Json | None = None
@@ -111,7 +115,12 @@ class Load:
             self._commit()
 
     def malformed(self, message: messages.Malformed) -> None:
-        """Keep a line that is no message."""
+        """Keep a line that is no message; the tap will send a cut one again."""
+        if message.is_cut:
+            self._is_cut = True
+            for stream in self._streams.values():
+                stream.cut()
+            return
         self._refuse(
             UNPARSED, "parse", "a Singer message", message.line, message.reason
         )
@@ -120,7 +129,8 @@ class Load:
         """Commit what is left at the end of the input.
 
         Raises:
-            IncompleteError: if a full load or an append was cut before its end.
+            IncompleteError: if a stream was provably cut, or a full load lacks proof
+                that it was not.
         """
         cut = [
             name
@@ -129,13 +139,8 @@ class Load:
         ]
         cut += self._commit(is_end=True)
         self._summarise()
-        if cut:
-            what = f"The input ended in the middle of {', '.join(sorted({*cut}))}."
-            hint = (
-                "What STATE covers is stored, the rest is not published: run again. "
-                "For a tap that sends no STATE set completion: eof."
-            )
-            raise IncompleteError(what, hint=hint)
+        if cut or self._is_cut:
+            raise _incomplete(sorted({*cut}))
         self._warehouse.maintain()
 
     def _open(self, plan: Plan) -> StreamLoad:
@@ -165,19 +170,27 @@ class Load:
         # barriers, not between two tables.
         for stream in self._streams.values():
             self._decode(stream)
-        held = [
+        with self._uncut():
+            held = self._publish(is_end=is_end)
+            self._last_commit = self._clock()
+            self._tell(held)
+        return held
+
+    def _publish(self, *, is_end: bool) -> list[str]:
+        return [
             name
             for name, stream in self._streams.items()
             if not stream.commit(self._barrier, is_end=is_end)
         ]
-        self._last_commit = self._clock()
-        if self._barrier is not None:
-            earlier = self._told if self._emitted is None else self._emitted
-            value = states.withhold(self._barrier, held, earlier)
-            if value != (self._emitted or {}):
-                self._emit(value)
-                self._emitted = value
-        return held
+
+    def _tell(self, held: list[str]) -> None:
+        if self._barrier is None:
+            return
+        earlier = self._told if self._emitted is None else self._emitted
+        value = states.withhold(self._barrier, held, earlier)
+        if value != (self._emitted or {}):
+            self._emit(value)
+            self._emitted = value
 
     def _decode(self, stream: StreamLoad) -> None:
         letters = stream.decode()
@@ -202,6 +215,16 @@ class Load:
                 dead,
                 extra={"stream_name": name},
             )
+
+
+def _incomplete(streams: list[str]) -> IncompleteError:
+    where = ", ".join(streams) or "a line"
+    hint = (
+        "What STATE covers is stored, the rest of full loads and appends is not "
+        "published: look at the tap's own last message, then run again. For a tap that "
+        "sends no STATE at its end set completion: eof."
+    )
+    return IncompleteError(f"The input ended in the middle of {where}.", hint=hint)
 
 
 def _folder(stream: str) -> str:

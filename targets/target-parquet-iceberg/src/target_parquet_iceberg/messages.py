@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -57,11 +57,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A line that is no Singer message."""
+    """A line that is no Singer message; a cut one is the last and has no end."""
 
     line: bytes
     reason: str
     stream: str = ""
+    is_cut: bool = False
 
 
 Message: t.TypeAlias = Schema | Record | State | ActivateVersion | Batch | Malformed
@@ -88,8 +89,12 @@ def read(lines: Iterable[bytes]) -> Iterator[Message]:
     """Yield the message of every line that is not blank, mark of byte order or not."""
     for number, line in enumerate(lines):
         text = line if number else line.removeprefix(codecs.BOM_UTF8)
-        if text.strip():
-            yield parse(text)
+        if not text.strip():
+            continue
+        message = parse(text)
+        if isinstance(message, Malformed) and not text.endswith(b"\n"):
+            message = replace(message, is_cut=True)
+        yield message
 
 
 def parse(line: bytes) -> Message:
