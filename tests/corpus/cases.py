@@ -176,7 +176,14 @@ def lines() -> t.Iterator[Case]:
     one = {"s": [{"id": 1, "v": "a"}]}
     cut = b'{"type":"RECORD","stream":"s","record":{"id":2,"v":"s3cr3t-canary'
     yield Case(
-        "truncated-last-line", "Truncated last line", LINE, good + cut, one, [UNPARSED]
+        "truncated-last-line",
+        "Truncated last line",
+        "A dead letter, and the input was cut: what STATE covers is stored.",
+        good + cut,
+        one,
+        [UNPARSED],
+        75,
+        ("ended in the middle",),
     )
     yield Case(
         "no-last-newline",

@@ -9,7 +9,7 @@ import signal
 import click
 import pytest
 from dativo_core import entrypoint, errors
-from dativo_core.entrypoint import guarded, terminate
+from dativo_core.entrypoint import guarded
 from dativo_core.errors import ExitCode
 from simplejson import JSONDecodeError
 
@@ -59,17 +59,6 @@ def test_closed_pipe_silences_stdout(monkeypatch) -> None:
     silenced = []
     monkeypatch.setattr(entrypoint, "_silence_stdout", lambda: silenced.append(1))
     assert (guarded(lambda: _raise(BrokenPipeError())), silenced) == (75, [1])
-
-
-@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
-def test_terminate(number, code, monkeypatch) -> None:
-    """A signal ends the run with its own code, and insists on it."""
-    timers = []
-    monkeypatch.setattr(signal, "setitimer", lambda *timer: timers.append(timer))
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    with pytest.raises(SystemExit) as leaving:
-        terminate(number)
-    assert (code, 1) == (leaving.value.code, len(timers))
 
 
 class Plugin:

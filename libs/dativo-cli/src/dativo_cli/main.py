@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+import typing as t
 
 import click
 from dativo_core import logs
-from dativo_core.entrypoint import guarded
+from dativo_core.entrypoint import run_command
 
 from dativo_cli.doctor import doctor
 from dativo_cli.maintain import maintain
@@ -30,7 +30,7 @@ dativo.add_command(doctor)
 dativo.add_command(sandbox)
 
 
-def main() -> None:
+def main() -> t.NoReturn:
     """Run the command and exit with one of the documented codes."""
     logs.configure_for_people()
-    sys.exit(guarded(lambda: dativo.main(standalone_mode=False)))
+    run_command(dativo, "dativo")

@@ -1,17 +1,16 @@
-"""Run a Singer plugin's command line and end with a line and a code people can use."""
+"""Run a command line and end with a line and a code that people can use."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
-import signal
 import sys
 import typing as t
 
 import click
 
-from dativo_core import logs
+from dativo_core import logs, signals
 from dativo_core.errors import (
     ConfigurationError,
     DativoError,
@@ -21,26 +20,27 @@ from dativo_core.errors import (
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from singer_sdk.plugin_base import PluginBase
-
-
-REPEAT_SECONDS = 1.0
 
 
 def run(plugin: type[PluginBase], arguments: Sequence[str] | None = None) -> t.NoReturn:
     """Run the plugin as a command and exit with one of `ExitCode`."""
     logs.configure(plugin.name)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # The plugin sets its own, but not before it has read its settings.
-        signal.signal(number, terminate)
-    command = plugin.get_singer_command()
+    # The plugin sets its own handlers, but not before it has read its settings.
+    run_command(plugin.get_singer_command(), plugin.name, arguments)
+
+
+def run_command(
+    command: click.Command, name: str, arguments: Sequence[str] | None = None
+) -> t.NoReturn:
+    """Run any command and exit with one of `ExitCode`."""
+    signals.install()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        sys.exit(guarded(lambda: _invoke(command, plugin.name, given)))
+        sys.exit(guarded(lambda: _invoke(command, name, given)))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signals.settle()
 
 
 def _invoke(command: click.Command, name: str, arguments: list[str]) -> t.Any:
@@ -50,6 +50,9 @@ def _invoke(command: click.Command, name: str, arguments: list[str]) -> t.Any:
             return command.invoke(context)
     except click.exceptions.Exit as leave:
         return leave.exit_code
+    finally:
+        # At exit it would be too late: a closed pipe would be exit code 120.
+        sys.stdout.flush()
 
 
 def guarded(work: t.Callable[[], t.Any]) -> int:
@@ -59,24 +62,6 @@ def guarded(work: t.Callable[[], t.Any]) -> int:
     except Exception as exception:  # noqa: BLE001 the last place that can explain it
         return _report(exception)
     return result if isinstance(result, int) else ExitCode.COMPLETE
-
-
-def terminate(signum: int, _frame: FrameType | None = None) -> t.NoReturn:
-    """Leave at once with the code of the signal: a cut run is never a success.
-
-    The SDK's own handlers exit 0 (https://github.com/meltano/sdk/issues/3775).
-    """
-
-    def leave(*_: t.Any) -> t.NoReturn:
-        raise SystemExit(128 + signum)
-
-    # Python drops an exception that a signal raises inside a finaliser or an import
-    # from C, and the process would read on: say it again until it is heard.
-    signal.signal(signal.SIGALRM, leave)
-    signal.setitimer(signal.ITIMER_REAL, REPEAT_SECONDS, REPEAT_SECONDS)
-    name = signal.Signals(signum).name
-    logs.write_at_once(logging.WARNING, f"Stopped by {name} before the end.", __name__)
-    leave()
 
 
 def _report(exception: Exception) -> int:

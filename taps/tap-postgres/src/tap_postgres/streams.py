@@ -138,6 +138,7 @@ class PostgresStream(Stream):
         """
         as_blocks = write_messages and self._can_write_blocks()
         self.logger.info("Reading %s.", self._relation.stream)
+        self._begin(write=write_messages)
         with self.get_record_counter() as counter, self.get_sync_timer():
             for event in self._events():
                 if isinstance(event, reading.Progress):
@@ -257,8 +258,16 @@ class PostgresStream(Stream):
         if write:
             self._write_state_message()
 
+    def _begin(self, *, write: bool) -> None:
+        # Singer's word for a stream that is being read. A target that has not seen the
+        # STATE without it knows that the tap was cut.
+        t.cast("dict[str, t.Any]", self.tap_state)["currently_syncing"] = self.name
+        self._remember(dict(self.stream_state), write=write)
+
     def _finish(self, *, write: bool) -> None:
+        t.cast("dict[str, t.Any]", self.tap_state).pop("currently_syncing", None)
         if self.replication_method != "FULL_TABLE":
+            self._remember(dict(self.stream_state), write=write)
             return
         if write and self._stream_version is not None:
             # Said once more at the end, it proves that the load is whole.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from dativo_core import entrypoint, settings
+from dativo_core import settings, signals
 from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import read_catalog
 from singer_sdk import Tap
@@ -155,7 +155,7 @@ class TapPostgres(Tap):
         super().__init__(catalog=catalog, **arguments)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        entrypoint.terminate(signum, frame)
+        signals.terminate(signum, frame)
 
     @functools.cached_property
     def client(self) -> Client:

@@ -7,6 +7,7 @@ every table has committed does the STATE go out.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import typing as t
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Load:
         settings: Mapping[str, t.Any],
         limits: Limits,
         metadata: Metadata | None = None,
+        uncut: Callable[[], contextlib.AbstractContextManager[None]] | None = None,
     ) -> None:
         self._warehouse = warehouse
         self._dead_letters = dead_letters
@@ -66,6 +68,8 @@ class Load:
         self._settings = settings
         self._limits = limits
         self._metadata = metadata
+        self._uncut = uncut or contextlib.nullcontext
+        self._is_cut = False
         self._refused = RefusedStreams(dead_letters, _folder)
         self._streams: dict[str, StreamLoad] = {}
         self._tables: dict[str, str] = {}
@@ -126,9 +130,16 @@ class Load:
             self._commit()
 
     def malformed(self, message: messages.Malformed) -> None:
-        """Keep a line that is no message; without its SCHEMA, a stream is refused."""
+        """Keep a line that is no message; without its SCHEMA, a stream is refused.
+
+        A line that is cut is no SCHEMA: the tap will send it again, whole.
+        """
         self._refuse(UNPARSED, "parse", message.expected, message.line, message.reason)
-        if message.kind == "SCHEMA":
+        if message.is_cut:
+            self._is_cut = True
+            for stream in self._streams.values():
+                stream.cut()
+        elif message.kind == "SCHEMA":
             what = f"Stream '{message.stream[:80]}': the SCHEMA is malformed."
             hint = f"See the dead letters of {UNPARSED}; correct the tap."
             self._refuse_stream(message.stream, ConfigurationError(what, hint=hint))
@@ -137,7 +148,8 @@ class Load:
         """Commit what is left at the end of the input.
 
         Raises:
-            IncompleteError: if a full load or an append was cut before its end.
+            IncompleteError: if a stream was provably cut, or a full load lacks proof
+                that it was not.
         """
         cut = [
             name
@@ -146,17 +158,13 @@ class Load:
         ]
         cut += self._commit(is_end=True)
         self._summarise()
-        if cut:
-            what = f"The input ended in the middle of {', '.join(sorted({*cut}))}."
-            if self._refused.names:
-                logger.warning("%s", what)
+        is_cut = bool(cut or self._is_cut)
+        error = _incomplete(sorted({*cut}))
+        if is_cut and self._refused.names:
+            logger.warning("%s", error.what)
         self._refused.check()
-        if cut:
-            hint = (
-                "What STATE covers is stored, the rest is not published: run again. "
-                "For a tap that sends no STATE set completion: eof."
-            )
-            raise IncompleteError(what, hint=hint)
+        if is_cut:
+            raise error
         self._warehouse.maintain()
 
     def _refuse_stream(self, stream: str, error: ConfigurationError) -> None:
@@ -194,20 +202,28 @@ class Load:
         for stream in self._streams.values():
             self._decode(stream)
         self._refused.flush()
-        held = [
+        with self._uncut():
+            held = self._publish(is_end=is_end)
+            self._last_commit = self._clock()
+            self._tell(held)
+        return held
+
+    def _publish(self, *, is_end: bool) -> list[str]:
+        return [
             name
             for name, stream in self._streams.items()
             if not stream.commit(self._barrier, is_end=is_end)
         ]
-        self._last_commit = self._clock()
-        if self._barrier is not None:
-            earlier = self._told if self._emitted is None else self._emitted
-            late = [*held, *self._refused.names]
-            value = states.withhold(self._barrier, late, earlier)
-            if value != (self._emitted or {}):
-                self._emit(value)
-                self._emitted = value
-        return held
+
+    def _tell(self, held: list[str]) -> None:
+        if self._barrier is None:
+            return
+        earlier = self._told if self._emitted is None else self._emitted
+        late = [*held, *self._refused.names]
+        value = states.withhold(self._barrier, late, earlier)
+        if value != (self._emitted or {}):
+            self._emit(value)
+            self._emitted = value
 
     def _decode(self, stream: StreamLoad) -> None:
         letters = stream.decode()
@@ -233,6 +249,16 @@ class Load:
                 stream.intake.undeclared,
                 extra={"stream_name": name},
             )
+
+
+def _incomplete(streams: list[str]) -> IncompleteError:
+    where = ", ".join(streams) or "a line"
+    hint = (
+        "What STATE covers is stored, the rest of full loads and appends is not "
+        "published: look at the tap's own last message, then run again. For a tap that "
+        "sends no STATE at its end set completion: eof."
+    )
+    return IncompleteError(f"The input ended in the middle of {where}.", hint=hint)
 
 
 def _folder(stream: str) -> str:

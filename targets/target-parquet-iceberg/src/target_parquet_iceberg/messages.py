@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -64,6 +64,8 @@ class Malformed:
         reason: What is wrong with it, in words that quote nothing of it.
         stream: The stream that it names, if it can be told.
         kind: The type of message that it says it is, if Singer has such a type.
+        expected: What should have been there.
+        is_cut: Whether it is the last one and has no end.
     """
 
     line: bytes
@@ -71,6 +73,7 @@ class Malformed:
     stream: str = ""
     kind: str = ""
     expected: str = "a Singer message"
+    is_cut: bool = False
 
 
 Message: t.TypeAlias = Schema | Record | State | ActivateVersion | Batch | Malformed
@@ -108,8 +111,12 @@ def read(lines: Iterable[bytes | Malformed]) -> Iterator[Message]:
             yield line
             continue
         text = line if number else line.removeprefix(codecs.BOM_UTF8)
-        if text.strip():
-            yield parse(text)
+        if not text.strip():
+            continue
+        message = parse(text)
+        if isinstance(message, Malformed) and not text.endswith(b"\n"):
+            message = replace(message, is_cut=True)
+        yield message
 
 
 def parse(line: bytes) -> Message:

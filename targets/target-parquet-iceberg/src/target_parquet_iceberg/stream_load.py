@@ -50,6 +50,7 @@ class StreamLoad:
         self.stored_rows = 0
         self._table = table
         self._trusts_end = trusts_end
+        self._is_cut = False
         self._started_from = started_from
         self._bookmark: Json | None = None
         self._published: int | None = None
@@ -96,10 +97,19 @@ class StreamLoad:
         rows = pa.schema([(column.name, column.type) for column in settled])
         self._known = merge(self.name, self._known, rows)
 
+    def cut(self) -> None:
+        """Take note that the input ended in the middle of a line, maybe of this stream.
+
+        From now on only the tap's mark proves that the stream is whole.
+        """
+        self._is_cut = True
+
     def is_whole(self, barrier: Json | None) -> bool:
-        """Tell whether the end of the input may publish all that the stream holds."""
+        """Tell whether the end of the input may be the end of the stream."""
         intake = self.intake
-        if self._trusts_end or intake.is_marked or intake.method is Method.UPSERT:
+        if intake.is_marked or self._is_cut:
+            return intake.is_marked
+        if self._trusts_end:
             return True
         if intake.method is Method.OVERWRITE:
             return (
@@ -107,8 +117,11 @@ class StreamLoad:
                 and intake.is_confirmed
                 and states.is_clean(barrier, self.name)
             )
-        # Rows behind the last STATE come again with the next run.
-        return not intake.has_uncovered_rows or barrier is None
+        # A tap that sends STATE sends one at its end: rows behind the last one come
+        # again with the next run.
+        return barrier is None or (
+            not intake.has_uncovered_rows and states.is_finished(barrier, self.name)
+        )
 
     def commit(self, barrier: Json | None, *, is_end: bool) -> bool:
         """Commit what the barrier covers, at the end of the input all that is whole.
@@ -118,7 +131,9 @@ class StreamLoad:
         """
         bookmark = states.bookmark(barrier or {}, self.name)
         whole = self.is_whole(barrier)
-        rows = self._rows(covered_only=is_end and not whole)
+        # An upsert takes the same rows once more without harm.
+        is_repeatable = self.intake.method is Method.UPSERT
+        rows = self._rows(covered_only=is_end and not whole and not is_repeatable)
         if self._repeats(rows, bookmark, is_end=is_end):
             return False
         if self.intake.method is not Method.OVERWRITE or self._is_published(rows):

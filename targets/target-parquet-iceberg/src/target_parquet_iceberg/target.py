@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from dativo_core import settings as core_settings
-from dativo_core.entrypoint import terminate
 from dativo_core.errors import ConfigurationError, DataLimitError
+from dativo_core.signals import terminate
 from singer_sdk import Target
 from singer_sdk.exceptions import (
     MissingKeyPropertiesError,

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 
 from dativo_core.dead_letters import DeadLetterOffice
 from dativo_core.dead_letters import Limits as DeadLetterLimits
+from dativo_core.signals import deferred
 
 from target_parquet_iceberg.failures import (
     ExplainedFolder,
@@ -55,6 +56,7 @@ def build_load(
             settings["commit_interval_seconds"],
         ),
         metadata=Metadata(started, _now) if settings["add_record_metadata"] else None,
+        uncut=deferred,
     )
 
 
