@@ -117,3 +117,19 @@ def test_appends_keep_every_record(loaded, say) -> None:
     )
     assert done.code == 0
     assert 3 in numbers(loaded)
+
+
+def test_deletions_need_only_the_keys(lake, say) -> None:
+    """What the schema requires of rows, the record of a deletion cannot have."""
+    described_strictly = say.schema("s", ("id",), id="integer", v={"type": "string"})
+    described_strictly["schema"]["required"] = ["id", "v"]
+    done = lake.load(
+        described_strictly,
+        say.record("s", id=1, v="here"),
+        say.record("s", id=2, v="here"),
+        say.record("s", id=2, _sdc_deleted_at=GONE),
+        say.state(s={"at": 1}),
+        hard_delete=True,
+    )
+    assert (done.code, lake.dead()) == (0, [])
+    assert numbers(lake) == [1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import fnmatch
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from dativo_core.errors import ConfigurationError
@@ -92,26 +92,13 @@ def plan(message: Schema, settings: Json) -> Plan:
     validate = settings.get("validate_records", True)
     if validate:
         _check_sound(message)
-    found = tuple(columns(message.schema, validate=validate))
+    found = _declared(message, validate=validate)
     names = [column.name for column in found]
-    if not found:
-        msg = f"Stream '{message.stream}': the schema has no properties."
-        raise ConfigurationError(msg, hint="Select at least one field in the tap.")
-    check_columns(message.stream, names)
-    check_paths(message.stream, [p for c in found for p in paths((c.name,), c.type)])
     keys = tuple(chosen.get("key_properties", message.key_properties))
     _check_known(message.stream, names, keys, "key_properties")
     _check_plain(message.stream, found, set(keys))
-    added = COLUMNS if settings.get("add_record_metadata") else ()
     method = chosen.get("load_method", settings.get("load_method"))
-    has_deletes = chosen.get("hard_delete", settings.get("hard_delete"))
-    deletes = Deletes.NONE
-    if has_deletes and keys and method != Method.APPEND:
-        is_column = added or DELETED_AT.name in names
-        deletes = Deletes.HARD if is_column else Deletes.HARD_BY_MARK
-    if DELETED_AT.name not in names and (added or deletes is not Deletes.NONE):
-        # Taps send it without a word in the schema.
-        found = (*found, DELETED_AT)
+    deletes = _deletes(chosen, settings, names, keys)
     folders: tuple[str, ...] = ()
     laid_out = Layout()
     if settings.get("format") == "parquet":
@@ -119,11 +106,14 @@ def plan(message: Schema, settings: Json) -> Plan:
         _check_known(message.stream, names, folders, "partition_by")
         _check_plain(message.stream, found, set(folders))
     else:
+        added = COLUMNS if settings.get("add_record_metadata") else ()
         laid_out = layout(message.stream, chosen, (*found, *added))
+    has_tombstones = DELETED_AT.name in names or deletes is not Deletes.NONE
+    also_required = rules.required(message.schema).difference(names)
     return Plan(
         stream=message.stream,
         table=chosen.get("table") or table_name(message.stream),
-        columns=found,
+        columns=_with_deleted_at(found, keys, settings, deletes=deletes),
         keys=keys,
         method=Method(method) if method else None,
         partition_by=folders,
@@ -134,10 +124,51 @@ def plan(message: Schema, settings: Json) -> Plan:
             or Policy.WIDEN
         ),
         is_closed=validate and rules.is_closed(message.schema),
-        also_required=rules.required(message.schema).difference(names)
-        if validate
-        else frozenset(),
+        also_required=also_required if validate and not has_tombstones else frozenset(),
         deletes=deletes,
+    )
+
+
+def _declared(message: Schema, *, validate: bool) -> tuple[Column, ...]:
+    found = tuple(columns(message.schema, validate=validate))
+    if not found:
+        msg = f"Stream '{message.stream}': the schema has no properties."
+        raise ConfigurationError(msg, hint="Select at least one field in the tap.")
+    check_columns(message.stream, [column.name for column in found])
+    check_paths(message.stream, [p for c in found for p in paths((c.name,), c.type)])
+    return found
+
+
+def _deletes(
+    chosen: Json, settings: Json, names: list[str], keys: tuple[str, ...]
+) -> Deletes:
+    method = chosen.get("load_method", settings.get("load_method"))
+    is_on = chosen.get("hard_delete", settings.get("hard_delete"))
+    if not (is_on and keys) or method == Method.APPEND:
+        return Deletes.NONE
+    is_column = DELETED_AT.name in names or settings.get("add_record_metadata")
+    return Deletes.HARD if is_column else Deletes.HARD_BY_MARK
+
+
+def _with_deleted_at(
+    found: tuple[Column, ...],
+    keys: tuple[str, ...],
+    settings: Json,
+    *,
+    deletes: Deletes,
+) -> tuple[Column, ...]:
+    """Return the columns with the time of deletion, which no schema need declare."""
+    is_declared = any(column.name == DELETED_AT.name for column in found)
+    if is_declared or deletes is not Deletes.NONE:
+        # The record of a deletion has the keys, and often nothing else.
+        found = tuple(c if c.name in keys else _optional(c) for c in found)
+    is_added = settings.get("add_record_metadata") or deletes is not Deletes.NONE
+    return found if is_declared or not is_added else (*found, DELETED_AT)
+
+
+def _optional(column: Column) -> Column:
+    return replace(
+        column, rule=replace(column.rule, is_required=False, is_nullable=True)
     )
 
 
