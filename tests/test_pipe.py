@@ -214,7 +214,7 @@ def test_names_of_any_kind(pipeline):
         INSERT INTO "My Shop"."Größe of ""it"" 2" VALUES (1, 'ä', 2, 3, 4, 5)"""
     )
     flow = pipeline.run()
-    assert flow.messages[0]["stream"] == 'My Shop-Größe of "it" 2'
+    assert flow.messages[1]["stream"] == 'My Shop-Größe of "it" 2'
     assert pipeline.rows(
         """SELECT "The Id", "naïve", "ціна €", "a.b", "select", "it's"
         FROM lake.my_shop_grosse_of_it_2"""

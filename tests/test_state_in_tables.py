@@ -127,6 +127,7 @@ def test_state_survives_expiry_and_a_rewrite_by_another_engine(project):
     with open_catalog({"warehouse": str(project.warehouse)}) as catalog:
         table = catalog.load_table("lake.t")
         table.overwrite(table.scan().to_arrow())
+        table.manage_snapshots().remove_tag("dativo-fence").commit()
         table.maintenance.expire_snapshots().older_than(
             datetime.now(timezone.utc).replace(tzinfo=None)
         ).commit()

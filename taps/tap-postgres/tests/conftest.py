@@ -30,8 +30,8 @@ class Run:
 
     @property
     def states(self):
-        """The states, in order."""
-        return [message["value"] for message in self.of("STATE")]
+        """The states, in order, but for the first: it says what the run starts from."""
+        return [message["value"] for message in self.of("STATE")[1:]]
 
     @property
     def state(self):
@@ -40,7 +40,7 @@ class Run:
 
     def until_state(self, index):
         """Return what was written up to one of the states, as if killed after it."""
-        seen = -1
+        seen = -2
         for position, message in enumerate(self.messages):
             seen += message["type"] == "STATE"
             if seen == index:

@@ -211,7 +211,8 @@ def test_the_catalog_survives_a_file(source, tmp_path):
 
     done = source.cli(tmp_path, "--catalog", path)
 
-    schema = json.loads(done.stdout.splitlines()[0])["schema"]["properties"]
+    [message] = [m for m in map(json.loads, done.stdout.splitlines()) if "schema" in m]
+    schema = message["schema"]["properties"]
     [entry] = json.loads(discovered.stdout)["streams"]
     assert schema == entry["schema"]["properties"]
     assert schema["p"]["precision"] == 5

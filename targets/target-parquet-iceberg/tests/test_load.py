@@ -199,6 +199,16 @@ def test_cut_full_load_leaves_the_old_table(lake, say, cut) -> None:
     assert (0 if cut == "before its schema" else 75) == outcome.code
 
 
+@pytest.mark.parametrize("name", ["s", {"no": "name"}])
+def test_announced_stream_that_does_not_come_is_cut(lake, name) -> None:
+    """A tap that says what it is about to read, and then nothing, has not finished."""
+    announced = {"type": "STATE", "value": {"currently_syncing": name, "bookmarks": {}}}
+    outcome = lake.load(announced)
+    assert outcome.code == 75
+    assert f"middle of {name}" in outcome.errors[0]
+    assert lake.load(announced, completion="eof").code == 0
+
+
 EVIDENCE = {
     "the tap's mark": lambda say: [*full(say, 3, version=2), say.activate("s", 2)],
     "a clean final state": lambda say: [*full(say, 3), say.state(s={})],

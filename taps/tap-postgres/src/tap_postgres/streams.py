@@ -118,6 +118,16 @@ class PostgresStream(Stream):
 
     # How a sync runs
 
+    def _write_schema_message(self) -> None:
+        """Say first which stream comes next, and what this run starts from.
+
+        `currently_syncing` is Singer's word for it. A target that has not seen the
+        STATE without it knows that the tap was cut.
+        """
+        t.cast("dict[str, t.Any]", self.tap_state)["currently_syncing"] = self.name
+        self._remember(dict(self.stream_state), write=True)
+        super()._write_schema_message()
+
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Keep the version of a load that goes on."""
         marker = Load.from_state(self.stream_state) if self.primary_keys else None
@@ -138,7 +148,6 @@ class PostgresStream(Stream):
         """
         as_blocks = write_messages and self._can_write_blocks()
         self.logger.info("Reading %s.", self._relation.stream)
-        self._begin(write=write_messages)
         with self.get_record_counter() as counter, self.get_sync_timer():
             for event in self._events():
                 if isinstance(event, reading.Progress):
@@ -257,12 +266,6 @@ class PostgresStream(Stream):
         self.state_manager.is_flushed = False
         if write:
             self._write_state_message()
-
-    def _begin(self, *, write: bool) -> None:
-        # Singer's word for a stream that is being read. A target that has not seen the
-        # STATE without it knows that the tap was cut.
-        t.cast("dict[str, t.Any]", self.tap_state)["currently_syncing"] = self.name
-        self._remember(dict(self.stream_state), write=write)
 
     def _finish(self, *, write: bool) -> None:
         t.cast("dict[str, t.Any]", self.tap_state).pop("currently_syncing", None)

@@ -49,12 +49,12 @@ def leaving(metadata: TableMetadata, policy: Policy, now: float) -> Leaving:
     """Choose the snapshots and branches to forget; `now` in seconds since 1970.
 
     A snapshot's age counts from the moment that it ceased to be what readers see: a
-    reader or a load may have begun with it until then.
+    reader or a load may have begun with it until then. The fence keeps none: it goes
+    with its snapshot, and a run that slept sees that.
     """
     branches = _abandoned(metadata, now - policy.load_days * DAY)
-    tags = _tags(metadata, branches)
-    gone_refs = branches | tags
-    kept = {n: ref for n, ref in metadata.refs.items() if n not in gone_refs}
+    keeps_nothing = branches | {FENCE}
+    kept = {n: ref for n, ref in metadata.refs.items() if n not in keeps_nothing}
     by_id = {snapshot.snapshot_id: snapshot for snapshot in metadata.snapshots}
     chains = {name: _chain(by_id, ref.snapshot_id) for name, ref in kept.items()}
     replaced = _replaced(metadata, chains.values())
@@ -75,6 +75,8 @@ def leaving(metadata: TableMetadata, policy: Policy, now: float) -> Leaving:
         if number not in stay
         and ended < 1000 * (limit if number in surplus else cutoff)
     }
+    fence = metadata.refs.get(FENCE)
+    tags = {FENCE} if fence is not None and fence.snapshot_id in gone else set()
     return Leaving(frozenset(gone), frozenset(branches), frozenset(tags))
 
 
@@ -87,13 +89,6 @@ def _abandoned(metadata: TableMetadata, before: float) -> set[str]:
         if head.timestamp_ms < 1000 * before:
             found.add(name)
     return found
-
-
-def _tags(metadata: TableMetadata, branches: set[str]) -> set[str]:
-    """Name the fence, if it would keep an abandoned load: a run that slept sees it."""
-    heads = {metadata.refs[name].snapshot_id for name in branches}
-    fence = metadata.refs.get(FENCE)
-    return {FENCE} if fence is not None and fence.snapshot_id in heads else set()
 
 
 def _chain(by_id: dict[int, Snapshot], head: int) -> list[Snapshot]:

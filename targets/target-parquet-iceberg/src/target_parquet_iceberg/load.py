@@ -156,7 +156,7 @@ class Load:
             for name, stream in self._streams.items()
             if not stream.is_whole(self._barrier)
         ]
-        cut += self._commit(is_end=True)
+        cut += [*self._commit(is_end=True), *self._announced()]
         self._summarise()
         is_cut = bool(cut or self._is_cut)
         error = _incomplete(sorted({*cut}))
@@ -166,6 +166,14 @@ class Load:
         if is_cut:
             raise error
         self._warehouse.maintain()
+
+    def _announced(self) -> list[str]:
+        """Name the stream whose SCHEMA the tap was about to send."""
+        name = states.syncing(self._barrier or {})
+        is_trusted = self._settings.get("completion") == "eof"
+        if name is None or name in self._streams or is_trusted:
+            return []
+        return [name]
 
     def _refuse_stream(self, stream: str, error: ConfigurationError) -> None:
         # What no commit has taken yet comes again: the bookmark does not move.

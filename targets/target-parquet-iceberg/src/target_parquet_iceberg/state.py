@@ -22,16 +22,20 @@ def bookmark(state: Mapping[str, t.Any], stream: str) -> Json | None:
 
 def is_clean(state: Mapping[str, t.Any], stream: str) -> bool:
     """Tell whether a state says that a stream was read to its end."""
-    if state.get("currently_syncing") or state.get("current_stream"):
-        return False
-    return is_finished(state, stream)
+    return syncing(state) is None and is_finished(state, stream)
 
 
 def is_finished(state: Mapping[str, t.Any], stream: str) -> bool:
     """Tell whether nothing in a state says that this stream is being read."""
-    if stream in (state.get("currently_syncing"), state.get("current_stream")):
+    if stream == syncing(state):
         return False
     return not _UNFINISHED & (bookmark(state, stream) or {}).keys()
+
+
+def syncing(state: Mapping[str, t.Any]) -> str | None:
+    """Return the stream that the tap says it is reading."""
+    name = state.get("currently_syncing") or state.get("current_stream")
+    return str(name) if name else None
 
 
 def withhold(
