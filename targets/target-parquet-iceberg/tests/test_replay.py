@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from target_parquet_iceberg.maintenance import Maintenance
+from target_parquet_iceberg.policy import Budget, Policy
 from target_parquet_iceberg.replay import Seen, fingerprints
 
 APPEND = {"load_method": "append-only", "commit_max_rows": 1}
@@ -79,6 +83,59 @@ def test_only_rows_after_the_start_can_come_again(lake, say) -> None:
     again = rows(say, (1, "a"), (2, "b"))
     lake.load(say.state(t={"c": 1}), schema, *again, say.state(t={"c": 3}), **APPEND)
     assert stored(lake) == [(1, "a"), (1, "a"), (2, "b")]
+
+
+LOSSES = {
+    "nothing": None,
+    "merged files": Policy(keep_snapshots=100, keep_days=1),
+    "expired snapshots": Policy(keep_snapshots=1, keep_days=0),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_new_rows_that_look_old_count_whatever_is_forgotten(lake, say, loss) -> None:
+    """As many rows come again as came after the bookmark: any other one is new."""
+    schema = say.schema("t", (), id="integer", v="string")
+    lake.load(schema, *alike(say, 12), maintenance={"enabled": False}, **APPEND)
+    if LOSSES[loss] is not None:
+        budget = Budget(LOSSES[loss].thorough(100), lambda: 0.0)
+        now = time.time() + 1
+        visit = Maintenance(LOSSES[loss].thorough(100), budget, lambda: now).visit
+        assert visit(lake.table("t")).merged == 12
+    again = alike(say, 20)[2 * 9 :]
+    assert lake.load(say.state(t={"c": 9}), schema, *again, **APPEND).code == 0
+    assert stored(lake) == [(1, "a")] * 20
+
+
+def test_old_entries_of_a_parquet_log_are_not_missed(lake, say) -> None:
+    """The log keeps ten entries, and counts for longer."""
+    schema = say.schema("t", (), id="integer", v="string")
+    lake.load(schema, *alike(say, 30), format="parquet", **APPEND)
+    again = alike(say, 40)[2 * 5 :]
+    start = say.state(t={"c": 5})
+    assert lake.load(start, schema, *again, format="parquet", **APPEND).code == 0
+    found = lake.parquet(
+        "SELECT count(*) FROM read_parquet('{folder}/lake/t/*.parquet')"
+    )
+    assert found == [(40,)]
+
+
+def test_bookmark_of_nobody_is_told(lake, say, caplog) -> None:
+    """A state that no run has left is taken, with a warning of what it means."""
+    schema = say.schema("t", (), id="integer", v="string")
+    lake.load(schema, *alike(say, 3), **APPEND)
+    outcome = lake.load(say.state(t={"by": "hand"}), schema, *alike(say, 4), **APPEND)
+    assert outcome.code == 0
+    assert "does not know the bookmark" in caplog.text
+    assert stored(lake) == [(1, "a")] * 4
+
+
+def alike(say, count) -> list:
+    """Return equal records, with a STATE after each."""
+    pairs = (
+        (say.record("t", id=1, v="a"), say.state(t={"c": n + 1})) for n in range(count)
+    )
+    return [message for pair in pairs for message in pair]
 
 
 def test_tie_at_the_bookmark_is_recognised_by_its_key(lake, say) -> None:

@@ -12,13 +12,14 @@ import typing as t
 import pyarrow as pa
 from dativo_core.errors import ConfigurationError, DativoError, FencedError
 
+from target_parquet_iceberg import ledger
 from target_parquet_iceberg.evolution import conform, merge
 from target_parquet_iceberg.parquet_entry import Entry
 from target_parquet_iceberg.parquet_files import Files, may_hold
 from target_parquet_iceberg.parquet_log import HINT, Log, TakenError
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.replay import Seen, comparable, fingerprints
-from target_parquet_iceberg.resent import Resent
+from target_parquet_iceberg.resent import UNKNOWN_START, Resent
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -181,6 +182,11 @@ class ParquetTable:
             changes["files"] = tuple(added)
         else:
             changes["files"] = (*entry.files, *added)
+        if commit.method is Method.APPEND and not commit.keys:
+            rows = sum(file.rows for file in added)
+            present = ledger.parse(entry.appended)
+            following = present.then(commit.bookmark, rows, self._run_id)
+            changes["appended"] = ledger.dump(following)
         if commit.bookmark is not None:
             changes |= {"state": commit.bookmark, "state_sequence": sequence}
         return entry.then(self._run_id, **changes)
@@ -228,11 +234,17 @@ class _Past:
     def since(self, bookmark: dict[str, t.Any]) -> Seen:
         """Collect the rows that were there when the run began, but not at a bookmark.
 
-        All that were there, where no entry tells of the bookmark any more.
+        Where no entry tells of the bookmark any more it is all that were there, of
+        which so many may come again as the ledger counts.
         """
-        since = self._log.sequence_with(bookmark, self._opened) or 0
-        later = (file for file in self._opened.files if file.sequence > since)
-        return self._seen(Seen(once=False), later)
+        since = self._log.sequence_with(bookmark, self._opened)
+        most = ledger.parse(self._opened.appended).since(bookmark)
+        if since is not None or not bookmark:
+            most = None
+        elif most is None:
+            logger.warning(UNKNOWN_START, self._opened.stream)
+        later = (file for file in self._opened.files if file.sequence > (since or 0))
+        return self._seen(Seen(once=False, most=most), later)
 
     def is_new(self, rows: pa.Table, seen: Seen) -> pa.Array:
         """Tell for each row whether it has not been seen; use up what has."""

@@ -57,6 +57,7 @@ class Entry:
         removed: What the entry before had, and this one has not.
         state: The bookmark.
         state_sequence: The entry that brought the bookmark; rows behind it come again.
+        appended: The ledger of rows without keys.
         promoted_to: The Iceberg table that the folder belongs to now.
     """
 
@@ -69,6 +70,7 @@ class Entry:
     removed: tuple[str, ...] = ()
     state: Json | None = None
     state_sequence: int = 0
+    appended: str = ""
     promoted_to: str | None = None
 
     def then(self, run_id: str, **changes: t.Any) -> Entry:

@@ -66,20 +66,27 @@ def _bytes(values: pa.Array) -> pa.Array:
 
 
 class Seen:
-    """The rows that may come again."""
+    """The rows that may come again.
 
-    def __init__(self, *, once: bool) -> None:
+    Args:
+        once: Whether one copy in the table stands for any number sent.
+        most: How many may come again, where the rows themselves do not tell.
+    """
+
+    def __init__(self, *, once: bool, most: int | None = None) -> None:
         self._once = once
+        self._most = most
         self._copies: Counter[bytes] = Counter()
 
     @property
     def left(self) -> int:
         """Count the rows that have not come again."""
-        return sum(self._copies.values())
+        copies = self._copies.total()
+        return copies if self._most is None else min(self._most, copies)
 
     def copy(self) -> Seen:
         """Return what is left, to be used up on its own."""
-        copy = Seen(once=self._once)
+        copy = Seen(once=self._once, most=self._most)
         copy._copies = self._copies.copy()
         return copy
 
@@ -94,7 +101,7 @@ class Seen:
     def is_new(self, prints: pa.Array) -> pa.Array:
         """Tell for each incoming row whether the table lacks it."""
         is_plain = not self._once or pc.count_distinct(prints).as_py() == len(prints)
-        if not self._copies and is_plain:
+        if is_plain and (not self._copies or self._most == 0):
             return pa.repeat(pa.scalar(value=True), len(prints))
         return pa.array([self._take(value) for value in prints.to_pylist()], pa.bool_())
 
@@ -102,6 +109,10 @@ class Seen:
         copies = self._copies.get(value, 0)
         if self._once:
             self._copies[value] = 1
-        elif copies:
-            self._copies[value] = copies - 1
-        return not copies
+            return not copies
+        if not copies or self._most == 0:
+            return True
+        self._copies[value] = copies - 1
+        if self._most is not None:
+            self._most -= 1
+        return False

@@ -15,6 +15,10 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.table import Commit
 
 Json: t.TypeAlias = dict[str, t.Any]
+UNKNOWN_START = (
+    "Stream '%s': the table does not know the bookmark that the tap began with. Rows "
+    "without a key that look like stored ones are taken for those."
+)
 
 
 class Past(t.Protocol):

@@ -13,7 +13,7 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 from target_parquet_iceberg.catalogs import open_catalog
 from target_parquet_iceberg.failures import explained
 from target_parquet_iceberg.settings import with_defaults
-from target_parquet_iceberg.staging import RUN_ID, STATE, mark
+from target_parquet_iceberg.staging import APPENDED, RUN_ID, STATE, mark
 from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
@@ -80,6 +80,8 @@ def rollback(table: Table, run_id: str) -> Point:
     transaction = LightTransaction(table)
     with ManageSnapshots(transaction) as manage:
         manage.set_current_snapshot(snapshot_id=chosen.snapshot_id)
+    if APPENDED in table.properties:
+        transaction.remove_properties(APPENDED)  # it counts rows that are gone now
     mark(transaction, ROLLBACK_RUN, state)
     return chosen
 

@@ -135,21 +135,21 @@ class SnapshotWriter:
         tasks = self._tasks(_within(bounds(rows.select(list(keys)))))
         return self._seen(Seen(once=True), tasks)
 
-    def seen_since(self, since: int | None, until: int | None, mark: str) -> Seen:
+    def seen_since(
+        self, since: int | None, until: int | None, mark: str, most: int | None
+    ) -> Seen:
         """Collect the rows that marked snapshots have appended between two others.
 
         Other engines write without the mark, and an overwrite of theirs would bring
-        every row once more. Where snapshots have expired, or files have been merged,
-        it is all rows.
+        every row once more. Where snapshots have expired it is all rows, of which
+        `most` may come again.
         """
         seen = Seen(once=False)
         if until is None or since == until:
             return seen
-        if self.metadata.snapshot_by_id(until) is None:
-            return self._seen(seen, self._tasks(AlwaysTrue()))
-        history = list(ancestors_between_ids(since, until, self.metadata))
-        is_whole = bool(history) and history[-1].parent_snapshot_id == since
-        if not is_whole or any(_is_maintenance(snapshot) for snapshot in history):
+        history = self._history(since, until)
+        if not history:
+            seen = Seen(once=False, most=most)
             return self._seen(seen, self._tasks(AlwaysTrue()))
         for snapshot in history:
             if snapshot.summary and mark in snapshot.summary.additional_properties:
@@ -162,6 +162,14 @@ class SnapshotWriter:
                 ).plan_files()
                 self._seen(seen, tasks)
         return seen
+
+    def _history(self, since: int | None, until: int) -> list[Snapshot]:
+        """Return the snapshots after one up to another; none if some are forgotten."""
+        if since is None or self.metadata.snapshot_by_id(until) is None:
+            return []
+        found = list(ancestors_between_ids(since, until, self.metadata))
+        is_whole = bool(found) and found[-1].parent_snapshot_id == since
+        return found if is_whole else []
 
     def _seen(self, seen: Seen, tasks: Iterable[FileScanTask]) -> Seen:
         schema = self.arrow_schema()
@@ -377,10 +385,6 @@ def _snapshot(snapshot_id: int | None) -> dict[str, t.Any]:
 
 def _tag(name: str) -> dict[str, t.Any]:
     return {"ref-name": name}
-
-
-def _is_maintenance(snapshot: Snapshot) -> bool:
-    return bool(snapshot.summary and snapshot.summary.operation == Operation.REPLACE)
 
 
 def _within(limits: dict[str, tuple[t.Any, t.Any]]) -> BooleanExpression:

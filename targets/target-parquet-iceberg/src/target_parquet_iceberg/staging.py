@@ -14,12 +14,13 @@ import typing as t
 from dativo_core.errors import FencedError
 from pyiceberg.table.refs import MAIN_BRANCH
 
+from target_parquet_iceberg import ledger
 from target_parquet_iceberg.evolution import changes, merge
 from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import last_by_key
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.reconcile import reconcile
-from target_parquet_iceberg.resent import Resent
+from target_parquet_iceberg.resent import UNKNOWN_START, Resent
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
 from target_parquet_iceberg.transactions import LightTransaction
 
@@ -38,6 +39,7 @@ RUN_ID = "dativo.run-id"
 SEQUENCE = "dativo.sequence"
 STREAM = "dativo.stream"
 VERSION = "dativo.version"
+APPENDED = "dativo.appended"
 ROWS = "dativo.rows"
 BRANCH_PREFIX = "dativo-load-"
 
@@ -104,6 +106,7 @@ class Staging:
         self._resent = Resent(json.loads(table.properties.get(STATE, "{}")))
         snapshot = table.current_snapshot()
         self._opened_at = snapshot.snapshot_id if snapshot else None
+        self._ledger = ledger.parse(table.properties.get(APPENDED))
         self._reader = ManifestReader()
 
     def stage(self, table: Table, commit: Commit, fence: Fence) -> SnapshotWriter:
@@ -125,7 +128,7 @@ class Staging:
         writer = SnapshotWriter(LightTransaction(table), reader=self._reader)
         if commit.rows is not None:
             self._evolve(writer, commit.rows.schema)
-        past = _Past(writer, self._opened_at)
+        past = self._past(writer)
         return self._resent.goes_on(past, commit, is_end=is_end)
 
     def landed(self, table: Table) -> None:
@@ -158,11 +161,22 @@ class Staging:
         # copy of the properties lets a rollback restore them.
         rows = commit.rows.num_rows if commit.rows is not None else 0
         summary = {**properties, ROWS: str(rows)}
-        writer.commit(self._delta(writer, commit), summary)
+        delta = self._delta(writer, commit)
+        if commit.method is Method.APPEND and not commit.keys:
+            self._account(writer, commit, delta, fence)
+        writer.commit(delta, summary)
         if writer.branch != MAIN_BRANCH:
             _drop_other_loads(writer)
             if commit.publishes:
                 writer.publish()
+
+    def _account(
+        self, writer: SnapshotWriter, commit: Commit, delta: Delta, fence: Fence
+    ) -> None:
+        present = ledger.parse(writer.metadata.properties.get(APPENDED))
+        rows = sum(file.record_count for file in delta.added)
+        following = present.then(commit.bookmark, rows, fence.run_id)
+        writer.transaction.set_properties({APPENDED: ledger.dump(following)})
 
     def _properties(self, commit: Commit, fence: Fence) -> dict[str, str]:
         properties = {
@@ -185,6 +199,9 @@ class Staging:
             update.union_by_name(changed)  # its time grows with columns x all columns
         logger.info("Stream '%s': the table's schema has changed", self._stream)
 
+    def _past(self, writer: SnapshotWriter) -> _Past:
+        return _Past(self._stream, writer, self._opened_at, self._ledger)
+
     def _delta(self, writer: SnapshotWriter, commit: Commit) -> Delta:
         rows, keys = commit.rows, commit.keys
         if commit.method is Method.OVERWRITE and commit.version is None:
@@ -194,23 +211,34 @@ class Staging:
         # A load that goes on after a crash sends some rows again, if it has keys.
         if keys and commit.method is not Method.APPEND:
             return writer.upsert(last_by_key(rows, keys), keys, commit.gone)
-        seen = self._resent.rows(_Past(writer, self._opened_at), commit)
+        seen = self._resent.rows(self._past(writer), commit)
         return writer.append(rows) if seen is None else writer.append_new(rows, seen)
 
 
 class _Past:
     """The rows of an Iceberg table, as a transaction sees them."""
 
-    def __init__(self, writer: SnapshotWriter, opened_at: int | None) -> None:
+    def __init__(
+        self,
+        stream: str,
+        writer: SnapshotWriter,
+        opened_at: int | None,
+        opened_with: ledger.Ledger,
+    ) -> None:
+        self._stream = stream
         self._writer = writer
         self._opened_at = opened_at
+        self._ledger = opened_with
         self.near = writer.seen_near
         self.is_new = writer.is_new
 
     def since(self, bookmark: dict[str, t.Any]) -> Seen:
         """Collect the rows that were appended since the table had a bookmark."""
         since = _snapshot_with(self._writer, bookmark)
-        return self._writer.seen_since(since, self._opened_at, RUN_ID)
+        most = self._ledger.since(bookmark) if bookmark else None
+        if bookmark and since is None and most is None:
+            logger.warning(UNKNOWN_START, self._stream)
+        return self._writer.seen_since(since, self._opened_at, RUN_ID, most)
 
 
 def _drop_other_loads(writer: SnapshotWriter) -> None:
