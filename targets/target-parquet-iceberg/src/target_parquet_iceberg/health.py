@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from target_parquet_iceberg.equality import ADVICE, is_equality
 from target_parquet_iceberg.expiry import leaving
 from target_parquet_iceberg.policy import SMALL_MANIFEST_BYTES
 from target_parquet_iceberg.staging import RUN_ID
@@ -29,6 +30,7 @@ class Health:
         small_files: How many of them are below a quarter of the wanted size.
         mergeable_files: How many of these have others in their partition.
         delete_files: Number of delete files.
+        equality_files: How many of them delete by key.
         deleted_rows: Rows that delete files hide.
         snapshots: Number of snapshots, of all branches.
         expired: How many of them may be forgotten.
@@ -46,6 +48,7 @@ class Health:
     small_files: int
     mergeable_files: int
     delete_files: int
+    equality_files: int
     deleted_rows: int
     snapshots: int
     expired: int
@@ -94,6 +97,7 @@ def measure(
         small_files=sum(small.values()),
         mergeable_files=sum(n for n in small.values() if n >= policy.small_files),
         delete_files=len(deletes),
+        equality_files=sum(is_equality(file) for file in deletes),
         deleted_rows=hidden,
         snapshots=len(metadata.snapshots),
         expired=len(gone.snapshots),
@@ -124,6 +128,8 @@ def complaints(health: Health, policy: Policy) -> list[str]:
         found.append(f"{health.deleted_ratio:.0%} of the rows are deleted")
     if health.delete_files >= policy.delete_files:
         found.append(f"{health.delete_files} delete files are read with the data")
+    if health.equality_files:
+        found.append(f"{health.equality_files} equality deletes: {ADVICE}")
     if health.small_manifests >= policy.manifests:
         found.append(f"{health.small_manifests} small manifests are read first")
     if health.expired >= policy.expired:

@@ -28,6 +28,7 @@ from pyiceberg.exceptions import (
 from requests import RequestException
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from target_parquet_iceberg.equality import CANNOT_READ
 from target_parquet_iceberg.reconcile import creation
 from target_parquet_iceberg.snapshots import SnapshotWriter
 from target_parquet_iceberg.staging import Fence, Staging, fence_of, knows
@@ -47,6 +48,7 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 10
+UNREADABLE = "Stream '%s': %s cannot read the equality deletes that you have asked for."
 # A branch that another run has dropped meanwhile is a bad request to some catalogs.
 _REFUSED = (BadRequestError, CommitFailedException, ValidationException)
 _UNANSWERED = (
@@ -86,6 +88,8 @@ class IcebergWarehouse:
 
     def table(self, plan: Plan) -> IcebergTable:
         """Load the table of a stream, or create it."""
+        if plan.layout.deletes_by_key:
+            logger.warning(UNREADABLE, plan.stream, CANNOT_READ)
         identifier = (self._namespace, plan.table)
         try:
             table = self._catalog.load_table(identifier)

@@ -7,9 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pyiceberg.io.pyarrow import _read_deletes
-from pyiceberg.manifest import DataFileContent, FileFormat, ManifestEntryStatus
+from pyiceberg.manifest import (
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntryStatus,
+)
 from pyiceberg.table import FileScanTask, ManifestGroupPlanner
 from pyiceberg.table.delete_file_index import DeleteFileIndex
+
+from target_parquet_iceberg.equality import check_absent
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -107,9 +114,23 @@ class ManifestReader:
         snapshot: Snapshot | None,
         row_filter: BooleanExpression,
     ) -> Iterable[FileScanTask]:
-        """Return the data files of a snapshot that may hold rows of interest."""
-        listed: t.Any = [_Known(m, self) for m in self.listed(io, snapshot)]
+        """Return the data files of a snapshot that may hold rows of interest.
+
+        Raises:
+            ConfigurationError: if its deletes cannot be applied.
+        """
+        manifests = self.listed(io, snapshot)
+        for manifest in manifests:
+            if manifest.content is ManifestContent.DELETES:
+                check_absent(self.entries(io, manifest), metadata.location)
+        listed: t.Any = [_Known(manifest, self) for manifest in manifests]
         return ManifestGroupPlanner(metadata, io, row_filter).plan_files(listed)
+
+    def files(self, io: FileIO, snapshot: Snapshot | None) -> Iterator[DataFile]:
+        """Yield all files of a snapshot, those that delete rows too."""
+        for manifest in self.listed(io, snapshot):
+            for entry in self.entries(io, manifest):
+                yield entry.data_file
 
 
 class _Known:

@@ -54,11 +54,19 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a table's files are laid out; None leaves to the table what it has."""
+    """How a table's files are laid out; None leaves to the table what it has.
+
+    Args:
+        partitions: The partition fields.
+        sort: The sort order.
+        properties: Table properties to set.
+        deletes_by_key: Whether upserts write equality deletes.
+    """
 
     partitions: tuple[Partition, ...] | None = None
     sort: tuple[SortKey, ...] | None = None
     properties: tuple[tuple[str, str], ...] = ()
+    deletes_by_key: bool = False
 
 
 def layout(
@@ -77,6 +85,7 @@ def layout(
         None if partitions is None else _partitions(stream, partitions, types),
         None if sort is None else _sort(stream, sort, types),
         _properties(stream, chosen.get("properties") or {}),
+        deletes_by_key=chosen.get("delete_files") == "equality",
     )
 
 

@@ -107,7 +107,8 @@ def plan(message: Schema, settings: Json) -> Plan:
         _check_plain(message.stream, found, set(folders))
     else:
         added = COLUMNS if settings.get("add_record_metadata") else ()
-        laid_out = layout(message.stream, chosen, (*found, *added))
+        defaults = {"delete_files": settings.get("delete_files")}
+        laid_out = layout(message.stream, {**defaults, **chosen}, (*found, *added))
     has_tombstones = DELETED_AT.name in names or deletes is not Deletes.NONE
     also_required = rules.required(message.schema).difference(names)
     return Plan(

@@ -152,6 +152,11 @@ class RowDelta(_OverwriteFiles):
             raise ValidationException(msg)
         return [*self._written(entries), *kept]
 
+    @property
+    def _removes_deletes(self) -> bool:
+        files = self._deleted_data_files
+        return any(file.content is not DataFileContent.DATA for file in files)
+
     def _new_entries(self) -> dict[Place, list[ManifestEntry]]:
         entries: dict[Place, list[ManifestEntry]] = defaultdict(list)
         for file in self._added_data_files:
@@ -164,8 +169,10 @@ class RowDelta(_OverwriteFiles):
         self, manifest: ManifestFile, missing: set[str], *, is_merged: bool
     ) -> list[ManifestEntry]:
         """Return the entries of a manifest that has to be opened; none of others."""
-        is_data = manifest.content is ManifestContent.DATA
-        if not is_merged and not (missing and is_data):
+        is_searched = missing and (
+            manifest.content is ManifestContent.DATA or self._removes_deletes
+        )
+        if not is_merged and not is_searched:
             return []
         marked = []
         for entry in self.reader.entries(self._io, manifest):

@@ -7,6 +7,7 @@ import typing as t
 from singer_sdk import typing as th
 
 LOAD_METHODS = ["upsert", "append-only", "overwrite"]
+DELETE_FILES = ["position", "equality"]
 ON_TYPE_CONFLICT = ["widen", "new_column", "json", "dead_letter", "fail"]
 
 _DEAD_LETTER = th.ObjectType(
@@ -176,6 +177,18 @@ _PROPERTIES = th.PropertiesList(
         ),
     ),
     th.Property(
+        "delete_files",
+        th.StringType(allowed_values=DELETE_FILES),
+        default="position",
+        title="Delete files",
+        description=(
+            "What upserts write for rows in large files: their positions (position), "
+            "or their keys (equality). Equality deletes cost the writer nothing and "
+            "every reader a join; DuckDB, PyIceberg, Polars, Daft and Snowflake cannot "
+            "read them, and only another engine can compact them."
+        ),
+    ),
+    th.Property(
         "completion",
         th.StringType(allowed_values=["evidence", "eof"]),
         default="evidence",
@@ -205,6 +218,7 @@ _PROPERTIES = th.PropertiesList(
                 th.Property("table", th.StringType),
                 th.Property("load_method", th.StringType(allowed_values=LOAD_METHODS)),
                 th.Property("hard_delete", th.BooleanType),
+                th.Property("delete_files", th.StringType(allowed_values=DELETE_FILES)),
                 th.Property("key_properties", th.ArrayType(th.StringType)),
                 th.Property("partition_by", th.ArrayType(th.StringType)),
                 th.Property("sort_by", th.ArrayType(th.StringType)),
@@ -218,8 +232,8 @@ _PROPERTIES = th.PropertiesList(
         title="Streams",
         description=(
             "Overrides for streams by glob: table, load_method, hard_delete, "
-            "key_properties, on_type_conflict; partition_by (for example [region, "
-            "'bucket(16, id)', 'day(created_at)']), sort_by (for example [id, "
+            "delete_files, key_properties, on_type_conflict; partition_by (for example "
+            "[region, 'bucket(16, id)', 'day(created_at)']), sort_by (for example [id, "
             "'-updated_at']) and properties of the table."
         ),
     ),

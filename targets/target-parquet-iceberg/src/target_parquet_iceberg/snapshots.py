@@ -15,22 +15,16 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.expressions import (
-    AlwaysTrue,
-    And,
-    BooleanExpression,
-    GreaterThanOrEqual,
-    LessThanOrEqual,
-)
+from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import (
     ArrowProjectionVisitor,
     ArrowScan,
     _read_all_delete_files,
     schema_to_pyarrow,
 )
-from pyiceberg.table import FileScanTask, IncrementalAppendScan
+from pyiceberg.table import FileScanTask
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
-from pyiceberg.table.snapshots import Operation, ancestors_between_ids
+from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import (
     AssertRefSnapshotId,
     AssertTableUUID,
@@ -39,22 +33,23 @@ from pyiceberg.table.update import (
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from target_parquet_iceberg.data_files import DataFileWriter
+from target_parquet_iceberg.equality import check_possible, write_equality_deletes
 from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.file_io import WholeFile
 from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import bounds, hits
-from target_parquet_iceberg.replay import Seen, comparable, fingerprints
+from target_parquet_iceberg.past import within
 from target_parquet_iceberg.row_delta import RowDelta, write_position_deletes
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pyiceberg.expressions import BooleanExpression
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
-    from pyiceberg.table.snapshots import Snapshot
 
 
 FENCE = "dativo-fence"
@@ -118,65 +113,9 @@ class SnapshotWriter:
 
     def overwrite(self, rows: pa.Table | None) -> Delta:
         """Write rows as new data files in place of all that exist."""
-        present = tuple(task.file for task in self._tasks(AlwaysTrue()))
+        head = self.metadata.snapshot_by_name(self.branch)
+        present = tuple(self.reader.files(self.io, head))
         return Delta(tuple(self._write(rows)) if rows is not None else (), present)
-
-    def append_new(self, rows: pa.Table, seen: Seen) -> Delta:
-        """Write the rows that have not been seen as new data files."""
-        return self.append(rows.filter(self.is_new(rows, seen)))
-
-    def is_new(self, rows: pa.Table, seen: Seen) -> pa.Array:
-        """Tell for each row whether it has not been seen; use up what has."""
-        whole = conform(rows, self.arrow_schema())
-        return seen.is_new(fingerprints(whole, comparable(whole.column_names)))
-
-    def seen_near(self, rows: pa.Table, keys: Sequence[str]) -> Seen:
-        """Collect the table's rows whose keys lie in the range of these."""
-        tasks = self._tasks(_within(bounds(rows.select(list(keys)))))
-        return self._seen(Seen(once=True), tasks)
-
-    def seen_since(
-        self, since: int | None, until: int | None, mark: str, most: int | None
-    ) -> Seen:
-        """Collect the rows that marked snapshots have appended between two others.
-
-        Other engines write without the mark, and an overwrite of theirs would bring
-        every row once more. Where snapshots have expired it is all rows, of which
-        `most` may come again.
-        """
-        seen = Seen(once=False)
-        if until is None or since == until:
-            return seen
-        history = self._history(since, until)
-        if not history:
-            seen = Seen(once=False, most=most)
-            return self._seen(seen, self._tasks(AlwaysTrue()))
-        for snapshot in history:
-            if snapshot.summary and mark in snapshot.summary.additional_properties:
-                tasks: Iterable[FileScanTask] = IncrementalAppendScan(
-                    self.metadata,
-                    self._io,
-                    from_snapshot_id=snapshot.snapshot_id,
-                    from_snapshot_inclusive=True,
-                    to_snapshot_id=snapshot.snapshot_id,
-                ).plan_files()
-                self._seen(seen, tasks)
-        return seen
-
-    def _history(self, since: int | None, until: int) -> list[Snapshot]:
-        """Return the snapshots after one up to another; none if some are forgotten."""
-        if since is None or self.metadata.snapshot_by_id(until) is None:
-            return []
-        found = list(ancestors_between_ids(since, until, self.metadata))
-        is_whole = bool(found) and found[-1].parent_snapshot_id == since
-        return found if is_whole else []
-
-    def _seen(self, seen: Seen, tasks: Iterable[FileScanTask]) -> Seen:
-        schema = self.arrow_schema()
-        columns = comparable(schema.names)
-        for task in tasks:
-            seen.add(fingerprints(conform(self._live(task), schema), columns))
-        return seen
 
     def upsert(
         self, rows: pa.Table, keys: Sequence[str], gone: pa.Table | None = None
@@ -189,13 +128,11 @@ class SnapshotWriter:
         other gets position deletes, which every engine reads.
         """
         rows = conform(rows, self.arrow_schema())
-        wanted = rows.select(list(keys))
-        if gone is not None:
-            wanted = pa.concat_tables([wanted, conform(gone, wanted.schema)])
+        wanted = _wanted(rows, keys, gone)
         added: list[DataFile] = []
         removed: list[DataFile] = []
         deletes: list[DataFile] = []
-        for task in self._tasks(_within(bounds(wanted))):
+        for task in self.tasks(within(bounds(wanted))):
             dead = self._dead_rows(task)
             io = self._io_for(task.file)
             found = hits(self._read(task, keys, io=io), wanted)
@@ -211,13 +148,28 @@ class SnapshotWriter:
                 deletes.append(self._delete(task.file, pc.indices_nonzero(fresh)))
         return Delta((*added, *self._write(rows)), tuple(removed), tuple(deletes))
 
+    def upsert_unread(
+        self, rows: pa.Table, keys: Sequence[str], gone: pa.Table | None = None
+    ) -> Delta:
+        """As `upsert`, but by the keys alone: readers look for the rows."""
+        check_possible(self.metadata)
+        rows = conform(rows, self.arrow_schema())
+        added = tuple(self._write(rows))
+        wanted = _wanted(rows, keys, gone)
+        if self.metadata.snapshot_by_name(self.branch) is None or not wanted.num_rows:
+            return Delta(added)
+        path = self._deletes_path()
+        file = write_equality_deletes(self.io, path, self.metadata, wanted)
+        self.written.append(file)
+        return Delta(added, deletes=(file,))
+
     def commit(self, delta: Delta, summary: dict[str, str]) -> None:
         """Add the snapshot to the transaction."""
         appends = not (delta.removed or delta.deletes)
         producer = RowDelta(
             operation=Operation.APPEND if appends else Operation.OVERWRITE,
             transaction=self.transaction,
-            io=self._io,
+            io=self.io,
             snapshot_properties=summary,
             branch=self.branch,
         )
@@ -292,13 +244,14 @@ class SnapshotWriter:
         """Delete the files written; only when no table can refer to them."""
         for file in self.written:
             with contextlib.suppress(OSError):
-                self._io.delete(file.file_path)
+                self.io.delete(file.file_path)
         self.written.clear()
         if self._producer is not None:
             self._producer._clean_all_uncommitted()  # noqa: SLF001
 
     @property
-    def _io(self) -> FileIO:
+    def io(self) -> FileIO:
+        """The table's storage."""
         return self.transaction._table.io  # noqa: SLF001
 
     def _write(self, rows: pa.Table) -> Iterator[DataFile]:
@@ -306,34 +259,39 @@ class SnapshotWriter:
             return
         whole = conform(rows, self.arrow_schema())
         writer = DataFileWriter(
-            self.metadata, self._io, self._id, self._counter, self.written
+            self.metadata, self.io, self._id, self._counter, self.written
         )
         yield from writer.write(whole)
 
     def _delete(self, data_file: DataFile, positions: pa.Array) -> DataFile:
-        name = f"{self._id}-{next(self._counter):05d}-deletes.parquet"
-        provider = self.transaction._table.location_provider()  # noqa: SLF001
-        path = provider.new_data_location(name)
         rows = positions.cast(pa.int64())
-        file = write_position_deletes(self._io, path, data_file, rows)
+        path = self._deletes_path()
+        file = write_position_deletes(self.io, path, data_file, rows)
         self.written.append(file)
         return file
 
-    def _tasks(self, row_filter: BooleanExpression) -> Iterable[FileScanTask]:
+    def _deletes_path(self) -> str:
+        name = f"{self._id}-{next(self._counter):05d}-deletes.parquet"
+        provider = self.transaction._table.location_provider()  # noqa: SLF001
+        return provider.new_data_location(name)
+
+    def tasks(self, row_filter: BooleanExpression) -> Iterable[FileScanTask]:
+        """Plan the read of the files that may hold rows of interest."""
         head = self.metadata.snapshot_by_name(self.branch)
-        return self.reader.plan(self.metadata, self._io, head, row_filter)
+        return self.reader.plan(self.metadata, self.io, head, row_filter)
 
     def _dead_rows(self, task: FileScanTask) -> pa.Array | None:
         """Return, for each row of a file, whether an earlier delete covers it."""
         if not task.delete_files:
             return None
-        deleted = _read_all_delete_files(self._io, [task])
+        deleted = _read_all_delete_files(self.io, [task])
         parts = deleted.get(task.file.file_path, [])
         positions = [chunk for part in parts for chunk in part.chunks]
         rows = pa.array(range(task.file.record_count), pa.int64())
         return pc.is_in(rows, pa.chunked_array(positions, pa.int64()))
 
-    def _live(self, task: FileScanTask) -> pa.Table:
+    def live(self, task: FileScanTask) -> pa.Table:
+        """Read the rows of a file that no delete covers."""
         dead = self._dead_rows(task)
         rows = self._read(task)
         return rows if dead is None else rows.filter(pc.invert(dead))
@@ -341,7 +299,7 @@ class SnapshotWriter:
     def _io_for(self, file: DataFile) -> FileIO:
         # What is small is read whole if it holds a key, so let that be one request.
         is_small = file.file_size_in_bytes <= self.rule.small_bytes
-        return WholeFile(self._io, file.file_path) if is_small else self._io
+        return WholeFile(self.io, file.file_path) if is_small else self.io
 
     def _read(
         self, task: FileScanTask, columns: Sequence[str] = (), io: FileIO | None = None
@@ -349,10 +307,18 @@ class SnapshotWriter:
         """Read all rows of a file, deleted ones too: row number is position."""
         schema: Schema = self.metadata.schema()
         projected = schema.select(*columns) if columns else schema
-        scan = ArrowScan(self.metadata, io or self._io, projected, AlwaysTrue())
+        scan = ArrowScan(self.metadata, io or self.io, projected, AlwaysTrue())
         rows = scan.to_table([FileScanTask(task.file)])
         names = list(columns) or rows.column_names
         return rows.select(names).cast(plain(rows.select(names).schema))
+
+
+def _wanted(rows: pa.Table, keys: Sequence[str], gone: pa.Table | None) -> pa.Table:
+    """Return the keys whose rows have to go: of these rows, and of deleted ones."""
+    wanted = rows.select(list(keys))
+    if gone is None:
+        return wanted
+    return pa.concat_tables([wanted, conform(gone, wanted.schema)])
 
 
 # It makes empty lists of a null list of structs, when it writes and when it reads.
@@ -373,10 +339,6 @@ def _with_nulls(
 
 t.cast("t.Any", ArrowProjectionVisitor).list = _with_nulls
 
-# Their constructors are typed for keyword arguments only, and take none.
-_at_least: t.Any = GreaterThanOrEqual
-_at_most: t.Any = LessThanOrEqual
-
 
 # Pydantic fills these by alias, which type checkers do not see.
 def _snapshot(snapshot_id: int | None) -> dict[str, t.Any]:
@@ -385,14 +347,3 @@ def _snapshot(snapshot_id: int | None) -> dict[str, t.Any]:
 
 def _tag(name: str) -> dict[str, t.Any]:
     return {"ref-name": name}
-
-
-def _within(limits: dict[str, tuple[t.Any, t.Any]]) -> BooleanExpression:
-    expression: BooleanExpression = AlwaysTrue()
-    for name, (low, high) in limits.items():
-        try:
-            part = And(_at_least(name, low), _at_most(name, high))
-        except (TypeError, ValueError):  # a kind of value without literals
-            continue
-        expression = And(expression, part)
-    return expression

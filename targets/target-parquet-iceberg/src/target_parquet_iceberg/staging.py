@@ -18,9 +18,10 @@ from target_parquet_iceberg import ledger
 from target_parquet_iceberg.evolution import changes, merge
 from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import last_by_key
+from target_parquet_iceberg.past import Past
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.reconcile import reconcile
-from target_parquet_iceberg.resent import UNKNOWN_START, Resent
+from target_parquet_iceberg.resent import Resent
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
 from target_parquet_iceberg.transactions import LightTransaction
 
@@ -29,7 +30,6 @@ if t.TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from target_parquet_iceberg.layout import Layout
-    from target_parquet_iceberg.replay import Seen
     from target_parquet_iceberg.table import Commit
 
 logger = logging.getLogger(__name__)
@@ -199,8 +199,9 @@ class Staging:
             update.union_by_name(changed)  # its time grows with columns x all columns
         logger.info("Stream '%s': the table's schema has changed", self._stream)
 
-    def _past(self, writer: SnapshotWriter) -> _Past:
-        return _Past(self._stream, writer, self._opened_at, self._ledger)
+    def _past(self, writer: SnapshotWriter) -> Past:
+        marks = (RUN_ID, STATE)
+        return Past(self._stream, writer, self._opened_at, self._ledger, marks)
 
     def _delta(self, writer: SnapshotWriter, commit: Commit) -> Delta:
         rows, keys = commit.rows, commit.keys
@@ -209,36 +210,15 @@ class Staging:
         if rows is None or not (rows.num_rows or commit.gone is not None):
             return Delta()
         # A load that goes on after a crash sends some rows again, if it has keys.
+        if commit.method is Method.UPSERT and self._layout.deletes_by_key:
+            return writer.upsert_unread(last_by_key(rows, keys), keys, commit.gone)
         if keys and commit.method is not Method.APPEND:
             return writer.upsert(last_by_key(rows, keys), keys, commit.gone)
-        seen = self._resent.rows(self._past(writer), commit)
-        return writer.append(rows) if seen is None else writer.append_new(rows, seen)
-
-
-class _Past:
-    """The rows of an Iceberg table, as a transaction sees them."""
-
-    def __init__(
-        self,
-        stream: str,
-        writer: SnapshotWriter,
-        opened_at: int | None,
-        opened_with: ledger.Ledger,
-    ) -> None:
-        self._stream = stream
-        self._writer = writer
-        self._opened_at = opened_at
-        self._ledger = opened_with
-        self.near = writer.seen_near
-        self.is_new = writer.is_new
-
-    def since(self, bookmark: dict[str, t.Any]) -> Seen:
-        """Collect the rows that were appended since the table had a bookmark."""
-        since = _snapshot_with(self._writer, bookmark)
-        most = self._ledger.since(bookmark) if bookmark else None
-        if bookmark and since is None and most is None:
-            logger.warning(UNKNOWN_START, self._stream)
-        return self._writer.seen_since(since, self._opened_at, RUN_ID, most)
+        past = self._past(writer)
+        seen = self._resent.rows(past, commit)
+        if seen is not None:
+            rows = rows.filter(past.is_new(rows, seen))
+        return writer.append(rows)
 
 
 def _drop_other_loads(writer: SnapshotWriter) -> None:
@@ -248,13 +228,3 @@ def _drop_other_loads(writer: SnapshotWriter) -> None:
     ]
     if names:
         writer.drop_branches(names)
-
-
-def _snapshot_with(writer: SnapshotWriter, bookmark: dict[str, t.Any]) -> int | None:
-    wanted = json.dumps(bookmark, sort_keys=True)
-    found: int | None = None
-    for snapshot in writer.metadata.snapshots:
-        summary = snapshot.summary
-        if summary and summary.additional_properties.get(STATE) == wanted:
-            found = snapshot.snapshot_id
-    return found
