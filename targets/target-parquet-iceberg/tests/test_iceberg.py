@@ -203,6 +203,7 @@ def test_fence_sees_bookmarks_without_rows(bench, step) -> None:
     assert bench.content() == []
 
 
+@pytest.mark.filterwarnings("ignore:Parquet writer option")  # it has no bloom filters
 def test_foreign_commits_are_survived(bench) -> None:
     """Appends and compactions by others between two commits disturb nobody."""
     table = bench.open()

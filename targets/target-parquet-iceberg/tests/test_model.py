@@ -33,6 +33,9 @@ from target_parquet_iceberg.iceberg import IcebergWarehouse
 from target_parquet_iceberg.load import Limits, Load
 from target_parquet_iceberg.staging import Fence, fence_of
 
+# PyIceberg, the foreign writer here, has no bloom filters and says so.
+pytestmark = pytest.mark.filterwarnings("ignore:Parquet writer option")
+
 FOREIGN = -1
 VALUES = st.tuples(st.integers(0, 3), st.integers(0, 2))
 FIRST = [(1, 1), (2, 1), (1, 1), (1, 2), (2, 1), (1, 1)]

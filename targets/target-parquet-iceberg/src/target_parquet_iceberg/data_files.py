@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import inspect
 import itertools
+import posixpath
 import typing as t
 import uuid
 from dataclasses import dataclass, field
@@ -95,6 +96,16 @@ class Sizes:
         return size + size // groups > self.file_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file goes; whether its row groups follow each other in order."""
+
+    path: str
+    partition: Record
+    spec_id: int
+    is_sorted: bool = False
+
+
 @dataclass
 class DataFileWriter:
     """Writes the data files of one transaction; `written` grows with each file."""
@@ -112,6 +123,30 @@ class DataFileWriter:
             for files in map(self._write_window, windows(self._arrange(run))):
                 yield from files
 
+    def rewrite(
+        self, pieces: Iterable[pa.Table], old: DataFile, most_rows: int
+    ) -> Iterator[DataFile]:
+        """Write pieces of a partition, each a sorted row group, beside an old file.
+
+        Args:
+            pieces: Rows that have the table's columns.
+            old: A file of the partition, which may be one of an earlier spec.
+            most_rows: The most that a piece may have.
+        """
+        folder = posixpath.dirname(old.file_path)
+        groups = map(self._sorted, pieces)
+        for first in groups:
+            path = f"{folder}/{uuid.uuid4()}-compact.parquet"
+            whole = itertools.chain([first], groups)
+            place = Place(path, old.partition, old.spec_id)
+            yield self._write_file(whole, most_rows, place)
+
+    def _sorted(self, rows: pa.Table) -> pa.Table:
+        if not self._sort_fields:
+            return rows
+        [part] = arrange(rows, [], self._orderings(rows))
+        return part.slice(0, part.num_rows)
+
     def _write_window(self, parts: list[Part]) -> list[DataFile]:
         executor = ExecutorFactory.get_or_create()
         files = executor.map(self._write_part, parts)
@@ -127,7 +162,11 @@ class DataFileWriter:
             physical_column(rows, schema, part.source_id, str(part.transform))
             for part in self.metadata.spec().fields
         ]
-        orderings = [
+        return arrange(rows, partitions, self._orderings(rows))
+
+    def _orderings(self, rows: pa.Table) -> list[Ordering]:
+        schema = self.metadata.schema()
+        return [
             Ordering(
                 physical_column(rows, schema, key.source_id, str(key.transform)),
                 key.direction is SortDirection.DESC,
@@ -135,7 +174,6 @@ class DataFileWriter:
             )
             for key in self._sort_fields
         ]
-        return arrange(rows, partitions, orderings)
 
     def _write_part(self, part: Part) -> list[DataFile]:
         group_rows = self._sizes.rows_of_group(part)
@@ -146,38 +184,43 @@ class DataFileWriter:
                 part.slice(first, group_rows)
                 for first in range(start, part.num_rows, group_rows)
             )
-            file = self._write_file(groups, group_rows, Record(*part.values))
+            partition = Record(*part.values)
+            path, spec_id = self._new_path(partition), self.metadata.default_spec_id
+            place = Place(path, partition, spec_id, is_sorted=True)
+            file = self._write_file(groups, group_rows, place)
             files.append(file)
             start += file.record_count
         return files
 
     def _write_file(
-        self, groups: Iterator[pa.Table], group_rows: int, partition: Record
+        self, groups: Iterator[pa.Table], group_rows: int, place: Place
     ) -> DataFile:
         """Write row groups until the file is full or there are no more."""
-        path = self._new_path(partition)
         try:
-            size, footer = self._write_groups(path, groups, group_rows)
+            size, footer = self._write_groups(place.path, groups, group_rows)
         except BaseException:
             with contextlib.suppress(OSError):
-                self.io.delete(path)
+                self.io.delete(place.path)
             raise
         statistics = data_file_statistics_from_parquet_metadata(
             footer, self._statistics_plan, self._path_ids
         )
-        order_id = self.metadata.default_sort_order_id if self._sort_fields else None
+        # Several sorted row groups are no sorted file.
+        is_sorted = place.is_sorted or footer.num_row_groups == 1
+        is_sorted = is_sorted and bool(self._sort_fields)
+        order_id = self.metadata.default_sort_order_id if is_sorted else None
         file = DataFile.from_args(
             content=DataFileContent.DATA,
-            file_path=path,
+            file_path=place.path,
             file_format=FileFormat.PARQUET,
-            partition=partition,
+            partition=place.partition,
             file_size_in_bytes=size,
             sort_order_id=order_id,
             equality_ids=None,
             key_metadata=None,
             **statistics.to_serialized_dict(),
         )
-        file.spec_id = self.metadata.default_spec_id
+        file.spec_id = place.spec_id
         self.written.append(file)
         return file
 

@@ -29,6 +29,7 @@ from requests import RequestException
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from target_parquet_iceberg.equality import CANNOT_READ
+from target_parquet_iceberg.parquet_options import BLOOM_ENABLED
 from target_parquet_iceberg.reconcile import creation
 from target_parquet_iceberg.snapshots import SnapshotWriter
 from target_parquet_iceberg.staging import Fence, Staging, fence_of, knows
@@ -118,6 +119,7 @@ class IcebergWarehouse:
         layout = plan.layout
         properties = {
             **TABLE_PROPERTIES,
+            **dict.fromkeys((BLOOM_ENABLED + key for key in plan.keys), "true"),
             **dict(layout.properties),
         }
         try:

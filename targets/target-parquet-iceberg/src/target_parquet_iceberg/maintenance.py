@@ -162,8 +162,7 @@ class Maintenance:
                 continue
             self._budget.bytes -= group.bytes
             if not self._is_dry:
-                file = rewrite(table.io, table.metadata, group)
-                replacement.added += [file] if file else []
+                rewrite(table.io, table.metadata, group, replacement.added)
             for task in group.tasks:
                 replacement.removed[task.file.file_path] = task.file
 

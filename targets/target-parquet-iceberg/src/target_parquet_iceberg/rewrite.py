@@ -8,28 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import posixpath
 import typing as t
-import uuid
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.fileformat import FileFormatFactory
 from pyiceberg.io.pyarrow import (
     ArrowScan,
     _read_all_delete_files,
-    _to_requested_schema,
 )
-from pyiceberg.manifest import (
-    DataFile,
-    DataFileContent,
-    FileFormat,
-    ManifestContent,
-    ManifestFile,
-)
-from pyiceberg.schema import sanitize_column_names
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.table.snapshots import (
     Operation,
     Summary,
@@ -38,6 +27,7 @@ from pyiceberg.table.snapshots import (
 )
 from pyiceberg.table.update import AssertTableUUID
 
+from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.inventory import DELETED
 from target_parquet_iceberg.row_delta import RowDelta
 
@@ -194,56 +184,21 @@ def discard(io: FileIO, files: Sequence[DataFile]) -> None:
             io.delete(file.file_path)
 
 
-def rewrite(io: FileIO, metadata: TableMetadata, group: Group) -> DataFile | None:
-    """Write the live rows of a group as one file beside the first of them.
+def rewrite(
+    io: FileIO, metadata: TableMetadata, group: Group, written: list[DataFile]
+) -> None:
+    """Write the live rows of a group beside its first file, laid out as new ones are.
 
-    One piece of one file is held in memory at a time.
-
-    Returns:
-        The new file, or None if all rows are deleted.
+    One piece is held in memory at a time. `written` grows with each file; there is none
+    if all rows are deleted.
     """
-    schema = metadata.schema()
-    file_schema = sanitize_column_names(schema)
-    model = FileFormatFactory.get(FileFormat.PARQUET)
-    first = group.tasks[0].file
-    folder = posixpath.dirname(first.file_path)
-    output = io.new_output(f"{folder}/{uuid.uuid4()}-compact.parquet")
-    writer = model.create_writer(output, file_schema, metadata.properties)
-    kind: pa.Schema | None = None
-    for rows in _chunks(_live_batches(io, metadata, group.tasks)):
-        batches = [
-            _to_requested_schema(
-                requested_schema=file_schema,
-                file_schema=schema,
-                batch=batch,
-                include_field_ids=True,
-                format_model=model,
-            )
-            for batch in rows
-        ]
-        kind = kind or batches[0].schema
-        writer.write(pa.concat_tables([_typed(batch, kind) for batch in batches]))
-    if kind is None:
-        return None
-    writer.close()
-    file = DataFile.from_args(
-        content=DataFileContent.DATA,
-        file_path=output.location,
-        file_format=FileFormat.PARQUET,
-        partition=first.partition,
-        file_size_in_bytes=len(output),
-        sort_order_id=None,
-        equality_ids=None,
-        key_metadata=None,
-        **writer.result().to_serialized_dict(),
+    writer = DataFileWriter(metadata, io, written=written)
+    pieces = map(
+        pa.Table.from_batches, _chunks(_live_batches(io, metadata, group.tasks))
     )
-    file.spec_id = first.spec_id
-    return file
-
-
-def _typed(batch: pa.RecordBatch, kind: pa.Schema) -> pa.Table:
-    rows = pa.Table.from_batches([batch])
-    return rows if rows.schema == kind else rows.cast(kind)
+    rows = sum(task.file.record_count for task in group.tasks)
+    for _ in writer.rewrite(pieces, group.tasks[0].file, min(rows, CHUNK_ROWS)):
+        pass
 
 
 def _live_batches(

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType
-from target_parquet_iceberg import maintenance
+from target_parquet_iceberg import maintenance, rewrite
 from target_parquet_iceberg.bookmarks import Bookmarks
 from target_parquet_iceberg.catalogs import open_catalog
+from target_parquet_iceberg.layout import Layout, SortKey
 from target_parquet_iceberg.maintenance import Maintenance
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.policy import Policy
@@ -114,6 +117,33 @@ def test_schema_of_old_files_is_brought_up(yard) -> None:
     assert len(yard.table.scan(row_filter="w = 1.5").to_arrow()) == 1
 
 
+@pytest.mark.parametrize("piece_rows", [1_000, 30])
+def test_compacted_files_are_laid_out_as_others(yard, monkeypatch, piece_rows) -> None:
+    """Sorted, with page index and bloom filters; a file says that if it is one run."""
+    monkeypatch.setattr(rewrite, "CHUNK_ROWS", piece_rows)
+    sort = SortKey("id", is_descending=True)
+    yard.plan = replace(yard.plan, layout=Layout(sort=(sort,)))
+    table = yard.open()
+    for n in range(10):
+        yard.commit(table, n * 10, n * 10 + 10, "a")
+    before = yard.rows()
+    yard.maintain()
+    assert yard.rows() == before
+    [task] = yard.table.scan().plan_files()
+    path = task.file.file_path.removeprefix("file://")
+    footer = pq.read_metadata(path)
+    pieces = -(-100 // piece_rows)
+    assert footer.num_row_groups == pieces
+    assert (task.file.sort_order_id is not None) == (pieces == 1)
+    with pq.ParquetFile(path) as file:
+        for number in range(pieces):
+            ids = file.read_row_group(number)["id"].to_pylist()
+            assert ids == sorted(ids, reverse=True)
+            assert footer.row_group(number).column(0).has_offset_index
+    query = f"SELECT bloom_filter_offset FROM parquet_metadata('{path}')"
+    assert yard.lake.parquet(query)[0][0] is not None
+
+
 def test_load_wins_over_compaction(yard, monkeypatch) -> None:
     """A load that commits while files are rewritten is planned in, not overwritten."""
     table = yard.open()
@@ -122,11 +152,11 @@ def test_load_wins_over_compaction(yard, monkeypatch) -> None:
     plain, calls = maintenance.rewrite, []
 
     def load_first(*arguments):
-        written = plain(*arguments)
+        plain(*arguments)
+        [written] = arguments[-1]
         calls.append(written.file_path)
         if len(calls) == 1:
             yard.commit(table, 5, 55, "b")
-        return written
 
     monkeypatch.setattr(maintenance, "rewrite", load_first)
     yard.maintain(WITH_HISTORY)
