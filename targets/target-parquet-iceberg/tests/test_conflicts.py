@@ -319,6 +319,29 @@ def test_empty_structs(lake, say) -> None:
     assert lake.query("SELECT e.e FROM lake.u") == [("{}",)]
 
 
+@pytest.mark.parametrize("is_for_all", [True, False])
+def test_nested_as_text(lake, say, is_for_all) -> None:
+    """With `nested: json` a known shape is checked, and stored as the text it was."""
+    shape = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    listed = {"type": ["array", "null"], "items": {"type": "integer"}}
+    own = {"nested": "json"}
+    settings = own if is_for_all else {"streams": {"s": own}}
+    outcome = lake.load(
+        say.schema("s", ("id",), id="integer", x=shape, y=listed),
+        say.record("s", id=1, x={"n": 2**70, "more": [1.50]}, y=[1, None]),
+        say.record("s", id=2, x={"n": 7, "more": None}, y=[]),
+        say.record("s", id=3, x={"n": "seven"}, y=None),
+        say.state(s={"n": 1}),
+        **settings,
+        **ALL_DEAD,
+    )
+    assert outcome.code == 0
+    assert table_of(lake, "id, x, y") == [
+        (2, '{"n": 7, "more": null}', "[]"),
+    ]
+    assert [d["path"] for d in lake.dead()] == ["y.1", "x.n"]
+
+
 def test_nanoseconds(lake, say) -> None:
     """Digits beyond microseconds are a dead letter, unless they are zeros."""
     moment = {"type": ["string", "null"], "format": "date-time"}

@@ -92,7 +92,8 @@ def plan(message: Schema, settings: Json) -> Plan:
     validate = settings.get("validate_records", True)
     if validate:
         _check_sound(message)
-    found = _declared(message, validate=validate)
+    as_json = chosen.get("nested", settings.get("nested")) == "json"
+    found = _declared(message, validate=validate, as_json=as_json)
     names = [column.name for column in found]
     keys = tuple(chosen.get("key_properties", message.key_properties))
     _check_known(message.stream, names, keys, "key_properties")
@@ -130,8 +131,8 @@ def plan(message: Schema, settings: Json) -> Plan:
     )
 
 
-def _declared(message: Schema, *, validate: bool) -> tuple[Column, ...]:
-    found = tuple(columns(message.schema, validate=validate))
+def _declared(message: Schema, *, validate: bool, as_json: bool) -> tuple[Column, ...]:
+    found = tuple(columns(message.schema, validate=validate, as_json=as_json))
     if not found:
         msg = f"Stream '{message.stream}': the schema has no properties."
         raise ConfigurationError(msg, hint="Select at least one field in the tap.")

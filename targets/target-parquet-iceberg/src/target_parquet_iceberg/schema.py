@@ -18,6 +18,8 @@
 | array with typed items | list | list |
 | object with properties | struct | struct |
 | anything else (free-form, mixed types) | string holding JSON | string |
+
+With setting `nested: json` arrays and objects are JSON text too.
 """
 
 from __future__ import annotations
@@ -61,16 +63,20 @@ class Column:
         return self.source or self.name
 
 
-def columns(schema: Json, *, validate: bool = True) -> list[Column]:
+def columns(
+    schema: Json, *, validate: bool = True, as_json: bool = False
+) -> list[Column]:
     """Return a column for every property, in the order of the schema.
 
-    With `validate` off, a column takes what it can hold and demands nothing more.
+    With `validate` off, a column takes what it can hold and demands nothing more; with
+    `as_json`, objects and arrays are stored as the text that they came as.
     """
     properties = schema.get("properties")
     if not isinstance(properties, dict):
         return []
     needed = rules.required(schema)
-    found = [column(name, part) for name, part in properties.items()]
+    holds = _text_if_nested if as_json else arrow
+    found = [column(name, part, holds) for name, part in properties.items()]
     if not validate:
         return [replace(c, rule=rules.lenient(c.rule)) for c in found]
     return [
@@ -78,11 +84,16 @@ def columns(schema: Json, *, validate: bool = True) -> list[Column]:
     ]
 
 
-def column(name: str, schema: t.Any) -> Column:
-    """Return the column of one property."""
+def column(
+    name: str,
+    schema: t.Any,
+    holds: t.Callable[[t.Any], pa.DataType | None] | None = None,
+) -> Column:
+    """Return the column of one property; `holds` tells its type, as `arrow` does."""
+    holds = holds or arrow
     doc = str(schema.get("description") or "") if isinstance(schema, dict) else ""
-    rule = rules.rule_of(schema, lambda part: arrow(part) is not None)
-    arrow_type = arrow(schema)
+    rule = rules.rule_of(schema, lambda part: holds(part) is not None)
+    arrow_type = holds(schema)
     if arrow_type is None:
         return Column(name, pa.string(), "json", doc, rule=rule)
     kind = min(kinds_of(single(schema)) - {"integer"}, default="integer")
@@ -99,6 +110,11 @@ def arrow(schema: t.Any) -> pa.DataType | None:
         return None
     rule = _RULES.get(next(iter(kinds)))
     return rule(schema) if rule else None
+
+
+def _text_if_nested(schema: t.Any) -> pa.DataType | None:
+    found = arrow(schema)
+    return None if found is not None and pa.types.is_nested(found) else found
 
 
 def single(schema: t.Any) -> Json:

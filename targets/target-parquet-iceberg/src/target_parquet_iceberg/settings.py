@@ -8,6 +8,7 @@ from singer_sdk import typing as th
 
 LOAD_METHODS = ["upsert", "append-only", "overwrite"]
 DELETE_FILES = ["position", "equality"]
+NESTED = ["struct", "json"]
 ON_TYPE_CONFLICT = ["widen", "new_column", "json", "dead_letter", "fail"]
 
 _DEAD_LETTER = th.ObjectType(
@@ -189,6 +190,16 @@ _PROPERTIES = th.PropertiesList(
         ),
     ),
     th.Property(
+        "nested",
+        th.StringType(allowed_values=NESTED),
+        default="struct",
+        title="Nested",
+        description=(
+            "What objects and arrays of a known shape become: typed columns (struct), "
+            "or the JSON text that came (json). Those of no known shape are JSON text."
+        ),
+    ),
+    th.Property(
         "completion",
         th.StringType(allowed_values=["evidence", "eof"]),
         default="evidence",
@@ -219,6 +230,7 @@ _PROPERTIES = th.PropertiesList(
                 th.Property("load_method", th.StringType(allowed_values=LOAD_METHODS)),
                 th.Property("hard_delete", th.BooleanType),
                 th.Property("delete_files", th.StringType(allowed_values=DELETE_FILES)),
+                th.Property("nested", th.StringType(allowed_values=NESTED)),
                 th.Property("key_properties", th.ArrayType(th.StringType)),
                 th.Property("partition_by", th.ArrayType(th.StringType)),
                 th.Property("sort_by", th.ArrayType(th.StringType)),
@@ -232,9 +244,9 @@ _PROPERTIES = th.PropertiesList(
         title="Streams",
         description=(
             "Overrides for streams by glob: table, load_method, hard_delete, "
-            "delete_files, key_properties, on_type_conflict; partition_by (for example "
-            "[region, 'bucket(16, id)', 'day(created_at)']), sort_by (for example [id, "
-            "'-updated_at']) and properties of the table."
+            "delete_files, nested, key_properties, on_type_conflict; partition_by (for "
+            "example [region, 'bucket(16, id)', 'day(created_at)']), sort_by (for "
+            "example [id, '-updated_at']) and properties of the table."
         ),
     ),
     th.Property(
