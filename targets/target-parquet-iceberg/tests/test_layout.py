@@ -13,8 +13,9 @@ from dativo_core.errors import ConfigurationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from target_parquet_iceberg import arrange, data_files
-from target_parquet_iceberg.data_files import DataFileWriter, data_file_name
+from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.layout import Layout, Partition, SortKey, layout
+from target_parquet_iceberg.naming import data_file_name
 from target_parquet_iceberg.schema import Column
 
 COLUMNS = [

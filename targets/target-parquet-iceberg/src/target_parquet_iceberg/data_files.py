@@ -9,7 +9,6 @@ API), so that `write.metadata.metrics.*` means what it means everywhere.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import inspect
 import itertools
 import posixpath
@@ -45,13 +44,14 @@ from target_parquet_iceberg.arrange import (
     windows,
 )
 from target_parquet_iceberg.evolution import conform
+from target_parquet_iceberg.naming import data_file_name
 from target_parquet_iceberg.parquet_options import (
     bloom_columns,
     has_bloom_filter,
     numbers,
     writer_options,
 )
-from target_parquet_iceberg.transforms import physical, transformed
+from target_parquet_iceberg.transforms import physical_column
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,7 +59,6 @@ if t.TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.schema import Schema
     from pyiceberg.table.metadata import TableMetadata
-    from pyiceberg.types import StructType
 
     from target_parquet_iceberg.arrange import Part
 
@@ -67,7 +66,6 @@ TARGET_BYTES = "write.target-file-size-bytes"
 TARGET_BYTES_DEFAULT = 256 * 2**20
 GROUP_BYTES = "write.parquet.row-group-size-bytes"
 GROUP_BYTES_DEFAULT = 256 * 2**20
-LONGEST_FOLDER = 120
 _KNOWN_OPTIONS = frozenset(inspect.signature(pq.ParquetWriter.__init__).parameters)
 
 
@@ -357,55 +355,6 @@ class DataFileWriter:
     @cached_property
     def _path_ids(self) -> dict[str, int]:
         return parquet_path_to_id_mapping(self._stored_schema)
-
-
-def data_file_name(folder: str, write_id: uuid.UUID, number: int) -> str:
-    """Return the path of a data file below the table's data folder.
-
-    Args:
-        folder: The partition as `a=1/b=x`; readers do not look at it.
-        write_id: Unique to the transaction, so that no file is ever written twice.
-        number: Unique within it.
-    """
-    steps = [_short(step) for step in folder.split("/") if step]
-    return "/".join([*steps, f"{number:05d}-{write_id}.parquet"])
-
-
-def _short(step: str) -> str:
-    """Cut what file systems refuse; the digest keeps two long values apart."""
-    if len(step) <= LONGEST_FOLDER:
-        return step
-    digest = hashlib.sha256(step.encode()).hexdigest()[:16]
-    # A cut through `%C3%A9` would leave no valid escape.
-    return f"{step[:LONGEST_FOLDER].rpartition('%')[0] or step[:80]}~{digest}"
-
-
-def physical_column(
-    rows: pa.Table, schema: Schema, field_id: int, transform: str
-) -> pa.ChunkedArray:
-    """Return a column, transformed, as numbers where Iceberg stores numbers."""
-    path = _path(schema.as_struct(), field_id)
-    column = rows[path[0]]
-    for name in path[1:]:
-        chunks = [_child(chunk, name) for chunk in column.chunks]
-        column = pa.chunked_array(chunks)
-    chunks = [physical(transformed(chunk, transform)) for chunk in column.chunks]
-    return pa.chunked_array(chunks)
-
-
-def _child(parent: pa.StructArray, name: str) -> pa.Array:
-    return parent.flatten()[parent.type.get_field_index(name)]
-
-
-def _path(struct: StructType, field_id: int) -> tuple[str, ...]:
-    for part in struct.fields:
-        if part.field_id == field_id:
-            return (part.name,)
-        if part.field_type.is_struct:
-            below = _path(t.cast("StructType", part.field_type), field_id)
-            if below:
-                return (part.name, *below)
-    return ()
 
 
 def _small(kind: pa.DataType) -> pa.DataType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import typing as t
 import unicodedata
@@ -9,9 +10,11 @@ import unicodedata
 from dativo_core.errors import ConfigurationError
 
 if t.TYPE_CHECKING:
+    import uuid
     from collections.abc import Iterable, Mapping
 
 MAX_LENGTH = 127
+LONGEST_FOLDER = 120
 _OUTSIDE = re.compile(r"[^a-z0-9]+")
 
 
@@ -105,3 +108,24 @@ def check_paths(stream: str, paths: Iterable[tuple[str, ...]]) -> None:
             what = f"Stream '{stream}': two fields are called '{path[:80]}'."
             raise ConfigurationError(what, hint="Rename one with stream_maps.")
         seen.add(path)
+
+
+def data_file_name(folder: str, write_id: uuid.UUID, number: int) -> str:
+    """Return the path of a data file below the table's data folder.
+
+    Args:
+        folder: The partition as `a=1/b=x`; readers do not look at it.
+        write_id: Unique to the transaction, so that no file is ever written twice.
+        number: Unique within it.
+    """
+    steps = [_short(step) for step in folder.split("/") if step]
+    return "/".join([*steps, f"{number:05d}-{write_id}.parquet"])
+
+
+def _short(step: str) -> str:
+    """Cut what file systems refuse; the digest keeps two long values apart."""
+    if len(step) <= LONGEST_FOLDER:
+        return step
+    digest = hashlib.sha256(step.encode()).hexdigest()[:16]
+    # A cut through `%C3%A9` would leave no valid escape.
+    return f"{step[:LONGEST_FOLDER].rpartition('%')[0] or step[:80]}~{digest}"

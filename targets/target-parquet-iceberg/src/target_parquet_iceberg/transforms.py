@@ -14,6 +14,10 @@ import mmh3
 import pyarrow as pa
 import pyarrow.compute as pc
 
+if t.TYPE_CHECKING:
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import StructType
+
 _NUMBERED = re.compile(r"(bucket|truncate)\[(\d+)\]")
 _MICROS_PER_DAY = 86_400_000_000
 _MICROS_PER_HOUR = 3_600_000_000
@@ -21,6 +25,34 @@ _EPOCH_YEAR = 1970
 _MONTHS = 12
 _POSITIVE = 0x7FFFFFFF
 _WIDE = Context(prec=76)
+
+
+def physical_column(
+    rows: pa.Table, schema: Schema, field_id: int, transform: str
+) -> pa.ChunkedArray:
+    """Return a column, transformed, as numbers where Iceberg stores numbers."""
+    path = _path(schema.as_struct(), field_id)
+    column = rows[path[0]]
+    for name in path[1:]:
+        chunks = [_child(chunk, name) for chunk in column.chunks]
+        column = pa.chunked_array(chunks)
+    chunks = [physical(transformed(chunk, transform)) for chunk in column.chunks]
+    return pa.chunked_array(chunks)
+
+
+def _child(parent: pa.StructArray, name: str) -> pa.Array:
+    return parent.flatten()[parent.type.get_field_index(name)]
+
+
+def _path(struct: StructType, field_id: int) -> tuple[str, ...]:
+    for part in struct.fields:
+        if part.field_id == field_id:
+            return (part.name,)
+        if part.field_type.is_struct:
+            below = _path(t.cast("StructType", part.field_type), field_id)
+            if below:
+                return (part.name, *below)
+    return ()
 
 
 def transformed(values: pa.Array, transform: str) -> pa.Array:
