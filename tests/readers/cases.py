@@ -14,7 +14,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
 DELETES = CostRule(small_bytes=0, hit_ratio=1.0)
-REWRITES = CostRule(small_bytes=2**40)
+REWRITES = CostRule(small_bytes=2**40, all_small_bytes=2**50)
 Row: t.TypeAlias = "dict[str, t.Any]"
 Lines: t.TypeAlias = "list[dict[str, t.Any]]"
 

@@ -30,7 +30,7 @@ from target_parquet_iceberg.table import Commit
 
 KEYED = {"id": {"type": "integer"}, "v": {"type": ["string", "null"]}}
 DELETES_ONLY = CostRule(small_bytes=0, hit_ratio=1.0)
-REWRITES_ONLY = CostRule(small_bytes=2**40)
+REWRITES_ONLY = CostRule(small_bytes=2**40, all_small_bytes=2**50)
 
 
 LONG = pa.int64()

@@ -61,16 +61,20 @@ class CostRule:
     """When a data file is written anew instead of getting deletes beside it.
 
     Args:
-        small_bytes: Files up to this size are cheap to rewrite, and better merged.
+        small_bytes: Files up to this size are cheap to rewrite.
+        all_small_bytes: So many of them that together they are not.
         hit_ratio: With a larger part of its rows gone, a file is not worth keeping.
     """
 
     small_bytes: int = 8 * 2**20
+    all_small_bytes: int = 16 * 2**20
     hit_ratio: float = 0.3
 
-    def rewrites(self, file: DataFile, hit_rows: int) -> bool:
-        """Tell whether to write a file anew."""
-        is_small = file.file_size_in_bytes <= self.small_bytes
+    def rewrites(self, file: DataFile, hit_rows: int, rewritten_bytes: int) -> bool:
+        """Tell whether to write a file anew, after others of so many bytes."""
+        size = file.file_size_in_bytes
+        has_room = rewritten_bytes + size <= self.all_small_bytes
+        is_small = size <= self.small_bytes and has_room
         return is_small or hit_rows > self.hit_ratio * file.record_count
 
 
@@ -140,7 +144,8 @@ class SnapshotWriter:
             count = pc.sum(fresh).as_py() or 0
             if not count:
                 continue
-            if self.rule.rewrites(task.file, count):
+            spent = sum(file.file_size_in_bytes for file in removed)
+            if self.rule.rewrites(task.file, count, spent):
                 gone = found if dead is None else pc.or_(found, dead)
                 added += self._write(self._read(task, io=io).filter(pc.invert(gone)))
                 removed.append(task.file)

@@ -23,7 +23,7 @@ PARTS = {"id": {"type": "integer"}, "v": {"type": ["string", "null"]}}
 @pytest.fixture(autouse=True)
 def _position_deletes(monkeypatch):
     """Let upserts write delete files, however small the data files are."""
-    values = {"small_bytes": 0, "hit_ratio": 1.0}
+    values = {"small_bytes": 0, "all_small_bytes": 0, "hit_ratio": 1.0}
 
     def set_fields(self, **_given):
         for name, value in values.items():
