@@ -80,6 +80,7 @@ def wide(say):
         x={"type": ["number", "null"], "format": "double"},
         u={"type": ["string", "null"], "format": "uuid"},
         l={"type": ["array", "null"], "items": {"type": ["integer", "null"]}},
+        d={"type": ["array", "null"], "items": {"type": "string", "format": "uuid"}},
         t="string",
     )
 
@@ -103,6 +104,7 @@ def row(number, **values):
         "x": float("nan"),
         "u": UUID,
         "l": [1, None],
+        "d": [UUID],
         "t": 'a "quoted" ü',
     } | values
 

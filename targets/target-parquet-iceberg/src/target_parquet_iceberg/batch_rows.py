@@ -52,7 +52,10 @@ _LIMITS = {
     ),
     "time64": ((0, _DAY_MICROS - 1), "time of day from 00:00:00 to 23:59:59.999999"),
 }
-_CORRUPT = (pa.ArrowException, OSError, EOFError, ValueError, zlib.error)
+_CORRUPT = (
+    *(pa.ArrowException, OSError, EOFError),
+    *(ValueError, OverflowError, zlib.error),
+)
 
 
 @contextmanager
@@ -103,7 +106,7 @@ def is_typed(schema: pa.Schema, plan: Plan) -> bool:
 
 
 def _takes(column: Column, kind: pa.DataType) -> bool:
-    is_simple = column.kind in {"string", "integer"} and _is_plain(column.type)
+    is_simple = column.kind in _JUDGED and _is_plain(column.type)
     return (
         bare(kind) == bare(column.type)
         and not column.source
@@ -111,7 +114,13 @@ def _takes(column: Column, kind: pa.DataType) -> bool:
     )
 
 
+_JUDGED = {"string", "integer", "array"}
+
+
 def _is_plain(kind: pa.DataType) -> bool:
+    """Tell whether Python sees the values of a type as it sees them in JSON."""
+    if pa.types.is_list(kind):
+        return _is_plain(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_integer(kind))
 
 
@@ -173,17 +182,44 @@ def _judged(column: Column, array: pa.Array, *, is_key: bool) -> Iterator[Reject
     if limits is not None:
         for index in _outside(array, *limits[0]):
             yield Reject(index, "cast", name, limits[1], "another value")
+    elif not is_within(array):
+        expected = f"{name} without years beyond 1 to 9999"
+        raise RefusedError(expected, "such a date inside a list")
+    for index, unfit in misfits(column, array):
+        found = unfit.found or type(array[index].as_py()).__name__
+        path = ".".join((name, *unfit.path))
+        yield Reject(index, "schema", path, unfit.expected, found)
+
+
+def misfits(column: Column, array: pa.Array) -> Iterator[tuple[int, Unfit]]:
+    """Yield the values that a column's rule does not allow."""
     suspects = screen(column)
-    for index in suspects(array, array) if suspects else ():
+    if suspects is None:
+        return
+    values = array.to_pylist() if pa.types.is_nested(array.type) else array
+    for index in suspects(values, array):
         try:
-            check(array[index].as_py(), rule)
+            check(array[index].as_py(), column.rule)
         except Unfit as unfit:
-            found = unfit.found or type(array[index].as_py()).__name__
-            yield Reject(index, "schema", name, unfit.expected, found)
+            yield index, unfit
+
+
+def is_within(array: pa.Array) -> bool:
+    """Tell whether all that is inside a column can be told by every engine."""
+    if pa.types.is_list(array.type):
+        return is_within(array.flatten())
+    if pa.types.is_struct(array.type):
+        return all(is_within(part) for part in array.flatten())
+    limits = _LIMITS.get(str(array.type).partition("[")[0])
+    return limits is None or not _outside(array, *limits[0])
 
 
 def is_limited(kind: pa.DataType) -> bool:
     """Tell whether a type holds more than a column may."""
+    if pa.types.is_list(kind):
+        return is_limited(kind.value_type)
+    if pa.types.is_struct(kind):
+        return any(is_limited(part.type) for part in kind)
     return str(kind).partition("[")[0] in _LIMITS
 
 

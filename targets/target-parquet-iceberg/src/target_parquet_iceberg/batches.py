@@ -5,15 +5,15 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timezone
 
+import pyarrow as pa
 from dativo_core.dead_letters import DeadLetter
 
 from target_parquet_iceberg import batch_rows
-from target_parquet_iceberg.checks import check, screen
+from target_parquet_iceberg.checks import screen
 from target_parquet_iceberg.manifest import remove
 from target_parquet_iceberg.messages import Malformed, Record
 from target_parquet_iceberg.plan import Deletes
 from target_parquet_iceberg.table import HeldFile
-from target_parquet_iceberg.values import Unfit
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,16 +174,17 @@ def _is_good(opened: pq.ParquetFile, column: Column, plan: Plan) -> bool:
     )
     if may_be_null and suspects is None and not batch_rows.is_limited(column.type):
         return True
-    if suspects is None:
+    if suspects is None and not pa.types.is_nested(column.type):
         return _is_within(opened.metadata, column, may_be_null=may_be_null)
-    array = opened.read([column.name])[column.name].combine_chunks()
-    if array.null_count and not may_be_null:
-        return False
-    try:
-        for index in suspects(array, array):
-            check(array[index].as_py(), column.rule)
-    except Unfit:
-        return False
+    # Group by group: a column of strings may be larger than memory is meant for.
+    for number in range(opened.num_row_groups):
+        part = opened.read_row_group(number, [column.name])[column.name]
+        array = part.combine_chunks().cast(column.type)
+        if array.null_count and not may_be_null:
+            return False
+        misfits = batch_rows.misfits(column, array)
+        if next(misfits, None) or not batch_rows.is_within(array):
+            return False
     return True
 
 
