@@ -769,8 +769,8 @@ def states() -> t.Iterator[Case]:
 
 
 MANIFEST = (
-    "The stream ends: the BATCH is a dead letter, the bookmark stays; other streams are "
-    "loaded, then the run ends with 78."
+    "The stream ends: the BATCH is a dead letter, the bookmark stays; other streams "
+    "are loaded, then the run ends with 78."
 )
 STAGED = "file://{folder}/lake/_staging"
 

@@ -25,13 +25,17 @@ Typed: t.TypeAlias = "tuple[pa.Array, pa.Array | None]"
 _DAYS = (date.min.toordinal() - 719163, date.max.toordinal() - 719163)
 _DAY_MICROS = 86_400_000_000
 _MICROS = (_DAYS[0] * _DAY_MICROS, (_DAYS[1] + 1) * _DAY_MICROS - 1)
-_NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf")}
+_NON_FINITE = {
+    "NaN": float("nan"),
+    "Infinity": float("inf"),
+    "-Infinity": -float("inf"),
+}
 
 
 def typed(
     batch: pa.RecordBatch, schema: pa.Schema
 ) -> tuple[pa.RecordBatch, pa.RecordBatch | None]:
-    """Return the rows in the columns of a schema, and as they came those that do not fit.
+    """Return the rows in the columns of a schema, and, as they came, the misfits.
 
     A column may come as the type it has, or as text: decimals, and lists as JSON.
     """
@@ -185,7 +189,9 @@ def recorded(column: pa.Array) -> pa.Array:
     array = _storage(column)
     spell = _SPELLINGS.get(str(array.type).partition("[")[0])
     if array is not column:  # a decimal, which says nan for NaN
-        return pa.array([_NAMES.get(text, text) for text in array.to_pylist()], pa.string())
+        return pa.array(
+            [_NAMES.get(text, text) for text in array.to_pylist()], pa.string()
+        )
     if spell is None:
         return array
     raw = array.to_pylist() if pa.types.is_binary(array.type) else _numbers(array)

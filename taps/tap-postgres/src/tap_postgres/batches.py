@@ -13,6 +13,7 @@ if t.TYPE_CHECKING:
 
     import pyarrow as pa
     from dativo_core.batch_files import BatchConfig
+    from typing_extensions import Self
 
 
 class BatchWriter:
@@ -37,7 +38,7 @@ class BatchWriter:
         self._send_rows = send_rows
         self._send_file = send_file
 
-    def __enter__(self) -> BatchWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

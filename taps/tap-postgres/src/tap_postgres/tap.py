@@ -97,9 +97,7 @@ SETTINGS = th.PropertiesList(
             th.Property(
                 "encoding",
                 th.ObjectType(
-                    th.Property(
-                        "format", th.StringType, allowed_values=["parquet"]
-                    ),
+                    th.Property("format", th.StringType, allowed_values=["parquet"]),
                     th.Property(
                         "compression",
                         th.StringType,

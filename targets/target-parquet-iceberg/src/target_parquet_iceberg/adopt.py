@@ -146,7 +146,9 @@ def _keys(writer: SnapshotWriter, commit: Commit) -> pa.Table:
 
 def is_unique(keys: pa.Table) -> bool:
     """Tell whether no two rows are the same."""
-    return bool(keys.group_by(keys.column_names).aggregate([]).num_rows == keys.num_rows)
+    return bool(
+        keys.group_by(keys.column_names).aggregate([]).num_rows == keys.num_rows
+    )
 
 
 def _read(stream: str, writer: SnapshotWriter, commit: Commit) -> Commit:

@@ -320,6 +320,8 @@ class _Bounded:
         line: bytes = self._source.readline(size)
         self._left -= len(line)
         if self._left < 0:
-            expected = f"at most {self._limit} bytes of JSON lines in a file of its size"
+            expected = (
+                f"at most {self._limit} bytes of JSON lines in a file of its size"
+            )
             raise RefusedError(expected, "more of them")
         return line

@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.schema import Column
     from target_parquet_iceberg.stream_load import StreamLoad
 
+
 class Sink(t.Protocol):
     """Where rows go that are read: the load."""
 

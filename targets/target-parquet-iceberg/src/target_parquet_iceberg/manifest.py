@@ -56,7 +56,7 @@ class BatchFile:
         system: The file system that it is on.
         path: Its resolved path there.
         bytes: Its size.
-        is_ours: Whether it lies in the warehouse's own staging, to be deleted when used.
+        is_ours: Whether it lies in the warehouse's own staging, and is ours to delete.
         format: `parquet` or `jsonl`.
         compression: Of the file as a whole; Parquet has its own inside.
         written_at: When, in seconds since 1970.

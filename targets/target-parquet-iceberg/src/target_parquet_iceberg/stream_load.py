@@ -200,9 +200,7 @@ class StreamLoad:
         commit = Commit(new.rows, method, keys, bookmark, files=new.files)
         self._commit(replace(commit, started_from=self._started_from))
 
-    def _store_load(
-        self, new: New, bookmark: Json | None, *, completes: bool
-    ) -> None:
+    def _store_load(self, new: New, bookmark: Json | None, *, completes: bool) -> None:
         if new.is_nothing and not completes and bookmark == self._bookmark:
             return
         version = None if self.is_held else self.intake.version

@@ -52,7 +52,7 @@ def sweeper(
     In an object store it asks only after a run that had files there itself.
     """
 
-    def clean(has_files: bool) -> None:  # noqa: FBT001 there is nothing else to tell
+    def clean(has_files: bool) -> None:
         if is_remote(folder) and not has_files:
             return
         try:
