@@ -48,6 +48,15 @@ CONTENDERS = {
         ),
         "lake.public_orders",
     ),
+    "batch": Contender(
+        "tap-postgres \\| target-dativo, BATCH to Iceberg",
+        (
+            "{programs}/tap-postgres --config {work}/tap-batch.json"
+            " --catalog {data}/catalog.json",
+            "{programs}/target-dativo --config {work}/target-dativo.json",
+        ),
+        "lake.public_orders",
+    ),
     "tap": Contender(
         "tap-postgres alone, to /dev/null",
         (
@@ -60,6 +69,24 @@ CONTENDERS = {
         ("{programs}/target-dativo --config {work}/target-dativo.json",),
         "lake.public_orders",
         stdin="{data}/orders.singer",
+    ),
+    "dlt-iceberg": Contender(
+        "dlt, connectorx to Iceberg",
+        (
+            "{peers}/dlt/bin/python {bench}/dlt_load.py {data}/dsn.txt {work}/dlt"
+            " iceberg",
+        ),
+        "'{work}/dlt/bench/orders/data/*.parquet'",
+        peers=("dlt",),
+    ),
+    "dlt-parquet": Contender(
+        "dlt, connectorx to Parquet files",
+        (
+            "{peers}/dlt/bin/python {bench}/dlt_load.py {data}/dsn.txt {work}/dlt"
+            " parquet",
+        ),
+        "'{work}/dlt/bench/orders/*.parquet'",
+        peers=("dlt",),
     ),
     "meltanolabs": Contender(
         "meltanolabs-tap-postgres \\| meltanolabs-target-csv",
@@ -84,8 +111,15 @@ PREPARED = {
     ),
 }
 
-# Settings of the targets, written into the folder of each run.
+# Settings, written into the folder of each run; `@` names more of them.
 SETTINGS: dict[str, dict[str, object]] = {
     "target-dativo.json": {"warehouse": "{work}/lake", "load_method": "append-only"},
     "target-csv.json": {"output_path": "{work}/csv"},
+    "tap-batch.json": {
+        "@": "{data}/tap.json",
+        "batch_config": {
+            "encoding": {"format": "parquet", "compression": "zstd"},
+            "storage": {"root": "{work}/lake/_staging"},
+        },
+    },
 }

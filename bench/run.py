@@ -146,12 +146,20 @@ class Race:
         shutil.rmtree(self._work, ignore_errors=True)
         (self._work / "csv").mkdir(parents=True)
         for name, settings in SETTINGS.items():
-            filled = {key: self._filled(str(value)) for key, value in settings.items()}
+            filled = self._settings(settings)
             (self._work / name).write_text(json.dumps(filled), encoding="utf-8")
         pipe = [[self._filled(w) for w in line.split()] for line in contender.pipe]
         run = measure.run(pipe, self._filled(contender.stdin), self._work)
         self._check(contender)
         return run
+
+    def _settings(self, value: t.Any) -> t.Any:
+        if not isinstance(value, dict):
+            return self._filled(str(value))
+        filled = {key: self._settings(part) for key, part in value.items()}
+        base = filled.pop("@", None)
+        found = json.loads(Path(base).read_text(encoding="utf-8")) if base else {}
+        return {**found, **filled}
 
     def _filled(self, text: str) -> str:
         return text.format(

@@ -71,11 +71,24 @@ def letters(folder: Path) -> list[dict[str, t.Any]]:
     return [json.loads(x) for file in files for x in file.read_bytes().splitlines()]
 
 
+def lay_out(folder: Path, case: t.Any, data: bytes) -> bytes:
+    """Make the files that a case needs; return its bytes with their place in them."""
+    for path, content in case.files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            file.symlink_to(content)
+        else:
+            file.write_bytes(content())
+    return data.replace(b"{folder}", str(folder).encode())
+
+
 @pytest.mark.parametrize("name", BY_NAME)
 def test_case(tmp_path, name) -> None:
     """Good rows are stored, bad ones are dead letters once; the log is clean."""
     case = BY_NAME[name]
     data = case.data if case.is_built else case.file.read_bytes()
+    data = lay_out(tmp_path, case, data)
     code, log, _ = load(tmp_path, data, **case.settings)
     dead = letters(tmp_path)
     places = [(d["stream"], d["stage"], d["path"]) for d in dead]
@@ -89,6 +102,7 @@ def test_case(tmp_path, name) -> None:
     assert "Traceback" not in log
     assert CORPUS.CANARY not in log
     assert all(words in log for words in case.told)
+    assert not any((tmp_path / path).exists() for path in case.absent)
 
 
 def test_every_refused_text_is_kept_whole(tmp_path) -> None:
@@ -105,6 +119,14 @@ def test_bookmark_of_a_refused_stream_stays(tmp_path) -> None:
     assert [json.loads(line) for line in states.splitlines()] == [
         {"bookmarks": {"s": {"at": 1}}}
     ]
+
+
+def test_bookmark_of_a_refused_batch_stays(tmp_path) -> None:
+    """Rows that nobody has read are not skipped; another stream's bookmark moves."""
+    case = BY_NAME["batch-outside"]
+    _, _, states = load(tmp_path, lay_out(tmp_path, case, case.data))
+    assert json.loads(states) == {"bookmarks": {"other": {"at": 1}}}
+    assert not (tmp_path / "lake/_staging").exists()
 
 
 def test_files_are_what_the_generator_writes() -> None:

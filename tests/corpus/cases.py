@@ -6,9 +6,11 @@ the same data. What is too large to commit is built by the test.
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 import typing as t
+import zlib
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
@@ -34,6 +36,11 @@ class Case:
         code: The exit code.
         told: Words that the log must have.
         is_built: Whether the bytes are too many to be committed.
+        files: Files beside the input, by path; text is what a link points to.
+        absent: Paths that must not be there afterwards.
+
+    `{folder}` in the bytes stands for the folder that has all this, and the warehouse
+    `lake`.
     """
 
     name: str
@@ -46,6 +53,8 @@ class Case:
     told: tuple[str, ...] = ()
     settings: Json = field(default_factory=dict)
     is_built: bool = False
+    files: t.Mapping[str, t.Callable[[], bytes] | str] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -759,9 +768,192 @@ def states() -> t.Iterator[Case]:
     )
 
 
+MANIFEST = (
+    "The stream ends: the BATCH is a dead letter, the bookmark stays; other streams "
+    "are loaded, then the run ends with 78."
+)
+STAGED = "file://{folder}/lake/_staging"
+
+
+def manifest(
+    name: str,
+    title: str,
+    *urls: t.Any,
+    place: str = "manifest.0",
+    encoding: t.Any = None,
+    manifest: t.Any = None,
+    **more: t.Any,
+) -> Case:
+    """Return a case of a BATCH that is refused, amid two streams that go on."""
+    message = {
+        "type": "BATCH",
+        "stream": "s",
+        "encoding": encoding or {"format": "jsonl", "compression": "gzip"},
+        "manifest": [*urls] if manifest is None else manifest,
+    }
+    data = join(
+        schema({"v": TEXT}),
+        schema({"v": TEXT}, "other"),
+        record(1),
+        message,
+        record(2),
+        record(1, "other"),
+        state(s={"at": 2}, other={"at": 1}),
+    )
+    rows = {"s": [], "other": [{"id": 1, "v": None}]}
+    dead = [("s", "batch", place), ("s", "schema", "")]
+    told = ("a BATCH is refused",)
+    return Case(name, title, MANIFEST, data, rows, dead, 78, told, **more)
+
+
+def secret() -> bytes:
+    """Return a file that no manifest may bring into a table."""
+    return gzip.compress(f'{{"id": 3, "v": "{CANARY}"}}\n'.encode())
+
+
+def bomb() -> bytes:
+    """Return 256 MB of good records in a gzip of 256 kB."""
+    line = b'{"id": 3, "v": "' + b"x" * 2**20 + b'"}\n'
+    packer = zlib.compressobj(9, wbits=31)
+    return b"".join(packer.compress(line) for _ in range(256)) + packer.flush()
+
+
+def half_parquet() -> bytes:
+    """Return the first half of a Parquet file."""
+    import pyarrow as pa  # noqa: PLC0415 only one case needs it
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"id": range(1000)}), sink)
+    whole = sink.getvalue().to_pybytes()
+    return whole[: len(whole) // 2]
+
+
+def batches() -> t.Iterator[Case]:
+    """Manifests that name what they may not, or what is no batch."""
+    outside = {"elsewhere/x.gz": secret}
+    yield manifest(
+        "batch-outside",
+        "BATCH of a file outside `batch_roots`",
+        "file://{folder}/elsewhere/x.gz",
+        files=outside,
+    )
+    yield manifest(
+        "batch-dots",
+        "BATCH of a file outside, by way of `..`, also escaped",
+        f"{STAGED}/%2e%2e/../elsewhere/x.gz",
+        files={**outside, "lake/_staging/y.gz": secret},
+    )
+    yield manifest(
+        "batch-link",
+        "BATCH of a link to a file outside",
+        f"{STAGED}/link.gz",
+        files={**outside, "lake/_staging/link.gz": "../../elsewhere/x.gz"},
+    )
+    yield manifest(
+        "batch-neighbour",
+        "BATCH of a file in a folder whose name only begins like the root's",
+        "file://{folder}/lake/_staging2/x.gz",
+        files={"lake/_staging2/x.gz": secret},
+    )
+    yield manifest(
+        "batch-http",
+        "BATCH of an HTTP URL",
+        "http://127.0.0.1:9/s3cr3t-canary.gz",
+    )
+    yield manifest(
+        "batch-chained",
+        "BATCH of a chained URL",
+        "file::http://127.0.0.1:9/x.gz",
+    )
+    yield manifest("batch-bare", "BATCH of a path that is no URL", "/etc/passwd")
+    yield manifest(
+        "batch-host", "BATCH of a file of another host", "file://example/etc/passwd"
+    )
+    yield manifest(
+        "batch-s3", "BATCH of an object outside `batch_roots`", "s3://bucket/x.gz"
+    )
+    yield manifest(
+        "batch-missing",
+        "BATCH of a file that is not there",
+        f"{STAGED}/new/folder/x.gz",
+        absent=("lake/_staging",),
+    )
+    yield manifest(
+        "batch-folder",
+        "BATCH of a folder",
+        f"{STAGED}/x",
+        files={"lake/_staging/x/y.gz": secret},
+    )
+    yield manifest(
+        "batch-format",
+        "BATCH in a format that is none",
+        f"{STAGED}/x.gz",
+        encoding={"format": "csv"},
+        place="encoding",
+        files={"lake/_staging/x.gz": secret},
+    )
+    yield manifest(
+        "batch-compression",
+        "BATCH in a compression that is none",
+        f"{STAGED}/x.gz",
+        encoding={"format": "jsonl", "compression": "rar"},
+        place="encoding",
+        files={"lake/_staging/x.gz": secret},
+    )
+    yield manifest(
+        "batch-not-packed",
+        "BATCH of a file that is no gzip",
+        f"{STAGED}/x.gz",
+        place="manifest",
+        files={"lake/_staging/x.gz": lambda: b'{"id": 3}\n'},
+    )
+    yield manifest(
+        "batch-cut",
+        "BATCH of a gzip that is cut",
+        f"{STAGED}/x.gz",
+        place="manifest",
+        files={"lake/_staging/x.gz": lambda: secret()[:-12]},
+    )
+    yield manifest(
+        "batch-parquet-cut",
+        "BATCH of half a Parquet file",
+        f"{STAGED}/x.parquet",
+        encoding={"format": "parquet"},
+        place="manifest",
+        files={"lake/_staging/x.parquet": half_parquet},
+    )
+    yield manifest(
+        "batch-bomb",
+        "BATCH of a gzip of 256 MB in 256 kB",
+        f"{STAGED}/x.gz",
+        place="manifest",
+        files={"lake/_staging/x.gz": bomb},
+    )
+    yield manifest(
+        "batch-many",
+        "BATCH of 1,001 files",
+        manifest=[f"{STAGED}/{n}.gz" for n in range(1001)],
+        place="manifest",
+    )
+    yield manifest(
+        "batch-twice",
+        "BATCH that names a file twice",
+        *[f"{STAGED}/x.gz"] * 2,
+        place="manifest",
+        files={"lake/_staging/x.gz": secret},
+    )
+    yield manifest(
+        "batch-no-list",
+        "BATCH whose manifest is no list of texts",
+        manifest={"file": [CANARY]},
+        place="manifest",
+    )
+
+
 CASES: tuple[Case, ...] = tuple(
     case
-    for part in (lines, texts, numbers, moments, rules, schemas, states)
+    for part in (lines, texts, numbers, moments, rules, schemas, states, batches)
     for case in part()
 )
 

@@ -19,6 +19,10 @@ from target_parquet_iceberg.messages import (
 )
 
 RECORD = b'{"type":"RECORD","stream":"s","record":{"a":1}}'
+BATCH = (
+    b'{"type":"BATCH","stream":"s","encoding":{"format":"jsonl"},'
+    b'"manifest":["file:///f"]}'
+)
 
 MESSAGES = [
     (RECORD, Record("s", b'{"a":1}', None, None)),
@@ -42,7 +46,7 @@ MESSAGES = [
     ),
     (b'{"type":"STATE","value":{"bookmarks":{}}}', State({"bookmarks": {}})),
     (b'{"type":"ACTIVATE_VERSION","stream":"s","version":7}', ActivateVersion("s", 7)),
-    (b'{"type":"BATCH","stream":"s","encoding":{},"manifest":[]}', Batch("s")),
+    (BATCH, Batch("s", BATCH, {"format": "jsonl"}, ["file:///f"])),
 ]
 MALFORMED = [
     b"{",

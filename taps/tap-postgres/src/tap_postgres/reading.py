@@ -44,6 +44,7 @@ class Source:
     Attributes:
         state_rows: About how many rows lie between two states.
         limit: Read no more rows than this (for a test of the connection).
+        native: Ask for the types of a BATCH file, not for those of RECORD lines.
     """
 
     relation: Relation
@@ -51,6 +52,7 @@ class Source:
     where: tuple[str, ...]
     state_rows: int
     limit: int | None = None
+    native: bool = False
 
     @property
     def name(self) -> str:
@@ -67,7 +69,10 @@ class Source:
         """Return the SQL for the rows that meet the conditions."""
         return queries.select(
             self.name,
-            [(value.select, name) for name, value in self.columns.items()],
+            [
+                (value.native if self.native else value.select, name)
+                for name, value in self.columns.items()
+            ],
             [condition for condition in (*conditions, *self.where) if condition],
             order=order,
             limit=self.limit,
@@ -293,9 +298,11 @@ def _pieces(client: Client, source: Source, query: str) -> Iterator[pa.RecordBat
 
 def _last(batch: pa.RecordBatch, column: str, otherwise: t.Any) -> t.Any:
     """Return the last ordinary cursor value of a batch in order."""
+    from dativo_core.typed_columns import recorded  # noqa: PLC0415 pyarrow
+
     values = batch.column(column)
     for index in range(len(values) - 1, -1, -1):
-        value = values[index].as_py()
+        [value] = recorded(values.slice(index, 1)).to_pylist()
         if isinstance(value, str) and value.startswith('"'):
             value = json.loads(value)
         if value is None:

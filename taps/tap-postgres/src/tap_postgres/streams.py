@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
 import sys
 import typing as t
 
+from dativo_core.batch_files import batch_config
 from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import ExactSchema
 from singer_sdk import Stream
+from singer_sdk.helpers._batch import BaseBatchFileEncoding
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.io_base import SingerWriter
@@ -25,10 +28,12 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
+    from dativo_core.batch_files import BatchConfig
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import CatalogEntry, MetadataMapping
 
+    from tap_postgres.batches import BatchWriter
     from tap_postgres.catalog import Column, Relation
     from tap_postgres.client import Client
     from tap_postgres.values import Options, Value
@@ -112,6 +117,9 @@ class PostgresStream(Stream):
         """Full loads always name their version: it is how a target replaces them."""
         return True
 
+    def get_batch_config(self, config: Mapping[str, t.Any]) -> None:
+        """Keep the SDK from its own batches, which go through a dict per record."""
+
     def get_replication_key_signpost(self, context: Context | None = None) -> None:  # noqa: ARG002
         """Set none: transactions, not clocks, bound a run."""
         return
@@ -147,11 +155,21 @@ class PostgresStream(Stream):
         Both ways leave the same state.
         """
         as_blocks = write_messages and self._can_write_blocks()
+        files = self._files() if as_blocks else None
         self.logger.info("Reading %s.", self._relation.stream)
-        with self.get_record_counter() as counter, self.get_sync_timer():
-            for event in self._events():
+        with (
+            self.get_record_counter() as counter,
+            self.get_sync_timer(),
+            files or contextlib.nullcontext(),
+        ):
+            for event in self._events(native=files is not None):
                 if isinstance(event, reading.Progress):
+                    if files:
+                        files.finish()
                     self._remember(event.state, write=write_messages)
+                elif files:
+                    files.write(event)
+                    counter.increment(event.num_rows)
                 elif as_blocks:
                     self._write_blocks(event)
                     counter.increment(event.num_rows)
@@ -172,8 +190,11 @@ class PostgresStream(Stream):
             if not isinstance(event, reading.Progress):
                 yield from self._decoded(event)
 
-    def _events(self) -> Iterator[reading.Event]:
+    def _events(self, *, native: bool = False) -> Iterator[reading.Event]:
         source = self._source()
+        if native:
+            rows = self._batch_config.rows if self._batch_config else 0
+            source = dataclasses.replace(source, native=True, state_rows=rows)
         if self.replication_method == "INCREMENTAL":
             state = dict(self.stream_state)
             return reading.incremental(
@@ -238,6 +259,26 @@ class PostgresStream(Stream):
             and not first.flattening_enabled
             and self.ABORT_AT_RECORD_COUNT is None
         )
+
+    @functools.cached_property
+    def _batch_config(self) -> BatchConfig | None:
+        return batch_config(self.config)
+
+    def _files(self) -> BatchWriter | None:
+        if self._batch_config is None or not self._selected:
+            return None
+        from tap_postgres.batches import BatchWriter  # noqa: PLC0415 pyarrow
+
+        schemas = {name: value.schema for name, value in self._selected.items()}
+        return BatchWriter(
+            self._batch_config, schemas, self._write_blocks, self._write_batch
+        )
+
+    def _write_batch(self, url: str) -> None:
+        config = self._batch_config
+        compression = config.compression if config else None
+        encoding = BaseBatchFileEncoding(format="parquet", compression=compression)
+        self._write_batch_message(encoding, [url])
 
     def _lines(self, batch: pa.RecordBatch) -> Iterator[memoryview]:
         from dativo_core.record_lines import Envelope, render  # noqa: PLC0415 pyarrow

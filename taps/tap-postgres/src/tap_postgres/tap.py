@@ -92,6 +92,43 @@ SETTINGS = th.PropertiesList(
         description="About how many rows lie between two STATE messages.",
     ),
     th.Property(
+        "batch_config",
+        th.ObjectType(
+            th.Property(
+                "encoding",
+                th.ObjectType(
+                    th.Property("format", th.StringType, allowed_values=["parquet"]),
+                    th.Property(
+                        "compression",
+                        th.StringType,
+                        allowed_values=["zstd", "snappy", "gzip", "none"],
+                    ),
+                    additional_properties=False,
+                ),
+            ),
+            th.Property(
+                "storage",
+                th.ObjectType(
+                    th.Property("root", th.StringType),
+                    th.Property("prefix", th.StringType),
+                    th.Property(
+                        "params",
+                        th.ObjectType(additional_properties=True),
+                        secret=True,
+                    ),
+                    additional_properties=False,
+                ),
+            ),
+            th.Property("batch_size", th.IntegerType(minimum=1)),
+            additional_properties=False,
+        ),
+        description="Write rows to Parquet files and send BATCH messages, not records: "
+        "`encoding: {format: parquet, compression: zstd}`, `storage: {root, prefix, "
+        "params}` with the folder `_staging` of the target's warehouse as root, and "
+        "`batch_size`, the rows of a file (1,000,000). Rows that no column can hold "
+        "still come as records. Not with stream maps or flattening.",
+    ),
+    th.Property(
         "ssl_enable",
         th.BooleanType,
         description="Whether the settings below decide about TLS: on if one of them is "
@@ -143,6 +180,7 @@ class TapPostgres(Tap):
         TapCapabilities.TEST,
         TapCapabilities.ACTIVATE_VERSION,
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,

@@ -76,6 +76,7 @@ class Rule:
         finite: SQL condition under which the value exists in JSON and Iceberg.
         option: Name of the option that turns other values to null.
         cursor: Whether values grow, so that the column can mark progress.
+        native: SQL expression for a BATCH file, where it is not `select`.
     """
 
     types: tuple[str, ...]
@@ -88,6 +89,7 @@ class Rule:
     finite: str = ""
     option: str = ""
     cursor: bool = False
+    native: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Value:
     schema: st.Schema
     select: str
     rendering: Rendering
+    native: str
 
 
 def _always(schema: st.Schema) -> Callable[[PgType, Options], st.Schema]:
@@ -203,6 +206,7 @@ RULES: tuple[Rule, ...] = (
         policy="Digit for digit; NaN and infinity go to the dead letters of a decimal.",
         finite="{c} NOT IN ('NaN', 'Infinity', '-Infinity')",
         cursor=True,
+        native="{c}",
     ),
     Rule(
         types=("money",),
@@ -231,6 +235,7 @@ RULES: tuple[Rule, ...] = (
         array=_EACH_ELEMENT.replace("{element}", _BASE64.replace("{c}", "{c}[_at]")),
         iceberg="binary",
         policy="Exact, in base64 on the way.",
+        native="{c}",
     ),
     Rule(
         types=("uuid",),
@@ -253,6 +258,7 @@ RULES: tuple[Rule, ...] = (
         finite=_FINITE_DATE,
         option="special_dates",
         cursor=True,
+        native="{c}",
     ),
     Rule(
         types=("timestamp",),
@@ -265,6 +271,7 @@ RULES: tuple[Rule, ...] = (
         finite=_FINITE_DATE,
         option="special_dates",
         cursor=True,
+        native="{c}",
     ),
     Rule(
         types=("timestamptz",),
@@ -278,6 +285,7 @@ RULES: tuple[Rule, ...] = (
         finite=_FINITE_DATE,
         option="special_dates",
         cursor=True,
+        native="{c}",
     ),
     Rule(
         types=("time",),
@@ -287,6 +295,7 @@ RULES: tuple[Rule, ...] = (
         array=_AS_JSON,
         iceberg="time",
         policy="Microseconds; 24:00:00 goes to the dead letters.",
+        native="{c}",
     ),
     Rule(
         types=("timetz", "interval", "bit", "varbit"),
@@ -374,11 +383,14 @@ def describe(pg_type: PgType, column: str, options: Options) -> Value:
     if pg_type.element:
         return _describe_array(pg_type, pg_type.element, column, options)
     rule = rule_of(pg_type)
-    select = rule.select
-    if rule.option and getattr(options, rule.option) == "null":
-        select = f"CASE WHEN {rule.finite} THEN {select} END"
     schema = rule.schema(pg_type, options)
-    return Value(schema, select.replace("{c}", column), rule.rendering)
+    # What has no type of its own in the table is text, as Postgres prints it.
+    native = "" if schema == st.text() else rule.native
+    selects = [rule.select, native or rule.select]
+    if rule.option and getattr(options, rule.option) == "null":
+        selects = [f"CASE WHEN {rule.finite} THEN {text} END" for text in selects]
+    select, native = (text.replace("{c}", column) for text in selects)
+    return Value(schema, select, rule.rendering, native)
 
 
 def _describe_array(
@@ -389,8 +401,10 @@ def _describe_array(
     by_cast = not by_element and "to_json({c})" not in rule.array
     if (by_element and array.dimensions > 1) or (by_cast and array.boxed):
         # The one works in a single dimension only, the other not through a domain.
-        return Value(st.json_text(), _AS_JSON.replace("{c}", column), "text")
+        select = _AS_JSON.replace("{c}", column)
+        return Value(st.json_text(), select, "text", select)
     schema = rule.schema(element, options)
     for _ in range(max(1, array.dimensions)):
         schema = st.array(schema)
-    return Value(schema, rule.array.replace("{c}", column), "json")
+    select = rule.array.replace("{c}", column)
+    return Value(schema, select, "json", select)

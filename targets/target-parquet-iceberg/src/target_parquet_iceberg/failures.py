@@ -131,6 +131,10 @@ class ExplainedTable:
         with explained(self._warehouse):
             return self._inner.repeats(commit, is_end=is_end)
 
+    def adopts(self, commit: Commit) -> bool:
+        """Tell whether such a commit could take the files as they are."""
+        return self._inner.adopts(commit)
+
     def commit(self, commit: Commit) -> None:
         """Commit to the table."""
         with explained(self._warehouse):

@@ -171,6 +171,10 @@ class IcebergTable:
         """Tell whether the tap is still sending rows again that the table has."""
         return self._staging.repeats(self._table, commit, is_end=is_end)
 
+    def adopts(self, commit: Commit) -> bool:
+        """Tell whether such a commit could take the files as they are."""
+        return self._staging.adopts(self._table, commit)
+
     def commit(self, commit: Commit) -> None:
         """Commit rows, schema and bookmark in one transaction.
 
@@ -184,8 +188,7 @@ class IcebergTable:
             if self._attempt(commit, sent) or self._is_settled(attempt, sent):
                 self._fence = self._next
                 self._staging.landed(self._table)
-                rows = commit.rows.num_rows if commit.rows is not None else 0
-                logger.info("Committed %d rows to %s", rows, self._name)
+                logger.info("Committed %d rows to %s", commit.count, self._name)
                 return
         what = f"Table {self._name}: {ATTEMPTS} commits failed, one after the other."
         raise TryLaterError(what, hint="Look at the catalog's own log, then run again.")

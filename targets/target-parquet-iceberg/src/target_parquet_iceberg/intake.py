@@ -8,14 +8,19 @@ import pyarrow.compute as pc
 from dativo_core.dead_letters import DeadLetter
 
 from target_parquet_iceberg.decode import Decoder
+from target_parquet_iceberg.manifest import remove
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.stage import Stage
 from target_parquet_iceberg.undeclared import Undeclared
 
 if t.TYPE_CHECKING:
+    import pyarrow as pa
+
+    from target_parquet_iceberg.manifest import BatchFile
     from target_parquet_iceberg.messages import Record
     from target_parquet_iceberg.metadata import Metadata
     from target_parquet_iceberg.plan import Plan
+    from target_parquet_iceberg.table import HeldFile
 
 BLOCK_BYTES = 8 * 2**20
 POSITION = "__dativo_position"
@@ -28,6 +33,8 @@ class StreamIntake:
     def __init__(self, plan: Plan, metadata: Metadata | None = None) -> None:
         self.plan = plan
         self.stage = Stage()
+        self.held: list[HeldFile] = []
+        self.used: list[BatchFile] = []
         self.seen = 0
         self.covered = NO_STATE
         self.version: int | None = None
@@ -61,7 +68,8 @@ class StreamIntake:
     @property
     def pending_rows(self) -> int:
         """Count the rows that no commit has taken yet, decoded or not."""
-        return self.stage.rows + len(self._block)
+        held = sum(file.rows for file in self.held)
+        return self.stage.rows + len(self._block) + held
 
     @property
     def pending_bytes(self) -> int:
@@ -81,6 +89,30 @@ class StreamIntake:
         self.seen += 1
         self._block.append(record)
         self._block_bytes += len(record.raw)
+
+    def add_rows(
+        self, rows: pa.Table, places: pa.Array, count: int, like: Record
+    ) -> None:
+        """Take decoded rows; the block before them must be decoded already.
+
+        Args:
+            rows: The good ones, in the columns of the plan.
+            places: Where each stood.
+            count: How many there were, good and bad.
+            like: What the metadata columns say of each.
+        """
+        self.is_marked = False
+        positions = pc.add(places, self.seen)
+        self.seen += count
+        if self._metadata is not None:
+            rows = self._metadata.add_to(rows, [like] * rows.num_rows)
+        self.stage.add(rows.append_column(POSITION, positions))
+
+    def hold(self, file: HeldFile) -> None:
+        """Take the rows of a file, as they are."""
+        self.is_marked = False
+        self.seen += file.rows
+        self.held.append(file)
 
     def mark_version(self, version: int) -> None:
         """Take the tap's word that a version is complete, if it follows its records.
@@ -113,10 +145,19 @@ class StreamIntake:
             for r in block.rejects
         ]
 
+    def clear(self) -> None:
+        """Forget the rows that a commit has taken, and delete their files."""
+        self.stage.clear()
+        self.held.clear()
+        for file in self.used:
+            remove(file)
+        self.used.clear()
+
     def _start_version(self, version: int) -> None:
         if self.version is not None and self.method is Method.OVERWRITE:
             self._block, self._block_bytes = [], 0
             self.stage.clear()
+            self.held.clear()
         self.version = version
 
 

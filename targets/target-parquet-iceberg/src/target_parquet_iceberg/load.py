@@ -17,6 +17,7 @@ from dativo_core.errors import ConfigurationError, IncompleteError
 
 from target_parquet_iceberg import state as states
 from target_parquet_iceberg.intake import StreamIntake
+from target_parquet_iceberg.manifest import RefusedError
 from target_parquet_iceberg.naming import check_unique, table_name
 from target_parquet_iceberg.plan import plan as plan_stream
 from target_parquet_iceberg.refused import RefusedStreams
@@ -28,6 +29,8 @@ if t.TYPE_CHECKING:
     from dativo_core.dead_letters import DeadLetterOffice
 
     from target_parquet_iceberg import messages
+    from target_parquet_iceberg.batches import Batches
+    from target_parquet_iceberg.mapping import Mapping as StreamMaps
     from target_parquet_iceberg.metadata import Metadata
     from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.table import Warehouse
@@ -59,6 +62,7 @@ class Load:
         settings: Mapping[str, t.Any],
         limits: Limits,
         metadata: Metadata | None = None,
+        batches: Batches | None = None,
         uncut: Callable[[], contextlib.AbstractContextManager[None]] | None = None,
     ) -> None:
         self._warehouse = warehouse
@@ -68,6 +72,7 @@ class Load:
         self._settings = settings
         self._limits = limits
         self._metadata = metadata
+        self._batches = batches
         self._uncut = uncut or contextlib.nullcontext
         self._is_cut = False
         self._refused = RefusedStreams(dead_letters, _folder)
@@ -114,6 +119,28 @@ class Load:
         if intake.is_block_full:
             self._decode(stream)
 
+    def batch(self, message: messages.Batch, mapping: StreamMaps | None = None) -> None:
+        """Take the rows of files; if one of them is refused, so is the stream.
+
+        Its bookmark must not move past rows that nobody has read.
+        """
+        if message.stream in self._refused:
+            self._refused.take(message)
+            return
+        stream = self._streams.get(message.stream)
+        try:
+            if self._batches is None:
+                raise RefusedError("no files", "a manifest")
+            if mapping is not None:
+                self._batches.take_mapped(message, mapping, self)
+            elif stream is None:
+                raise RefusedError("a SCHEMA before it", "none", "")
+            else:
+                self._batches.take(message, stream, self)
+        except RefusedError as refusal:
+            aliases = mapping.aliases(message.stream) if mapping else [message.stream]
+            self._refuse_batch(message, refusal, [*aliases])
+
     def activate_version(self, message: messages.ActivateVersion) -> None:
         """Take the tap's word that a full load is complete."""
         if message.stream in self._streams:
@@ -139,8 +166,8 @@ class Load:
             self._is_cut = True
             for stream in self._streams.values():
                 stream.cut()
-        elif message.kind == "SCHEMA":
-            what = f"Stream '{message.stream[:80]}': the SCHEMA is malformed."
+        elif message.kind in {"SCHEMA", "BATCH"}:
+            what = f"Stream '{message.stream[:80]}': the {message.kind} is malformed."
             hint = f"See the dead letters of {UNPARSED}; correct the tap."
             self._refuse_stream(message.stream, ConfigurationError(what, hint=hint))
 
@@ -165,7 +192,32 @@ class Load:
         self._refused.check()
         if is_cut:
             raise error
+        if self._batches is not None:
+            self._batches.close()
         self._warehouse.maintain()
+
+    def decode(self, stream: StreamLoad) -> None:
+        """Decode the records of a stream so far."""
+        self._decode(stream)
+
+    def refuse(self, stream: StreamLoad, letters: list[DeadLetter]) -> None:
+        """Keep dead letters of a stream."""
+        plan, seen = stream.intake.plan, stream.intake.seen
+        self._dead_letters.accept(plan.stream, plan.table, letters, seen)
+
+    def _refuse_batch(
+        self, message: messages.Batch, refusal: RefusedError, streams: list[str]
+    ) -> None:
+        name = message.stream
+        letter = DeadLetter(
+            name, "batch", refusal.place, refusal.expected, refusal.found, message.raw
+        )
+        self._dead_letters.accept(name, _folder(name), [letter], seen=0)
+        what = f"Stream '{name[:80]}': a BATCH is refused: expected {refusal.expected}"
+        what += f", found {refusal.found}."
+        hint = "See its dead letter; batch_roots are the folders it may name."
+        for stream in streams or [name]:
+            self._refuse_stream(stream, ConfigurationError(what, hint=hint))
 
     def _announced(self) -> list[str]:
         """Name the stream whose SCHEMA the tap was about to send."""
@@ -180,6 +232,7 @@ class Load:
         dropped = self._streams.pop(stream, None)
         if dropped is not None:
             dropped.intake.stage.clear()
+            dropped.intake.held.clear()
         self._refused.refuse(stream, error)
 
     def _open(self, plan: Plan) -> StreamLoad:
@@ -234,9 +287,7 @@ class Load:
             self._emitted = value
 
     def _decode(self, stream: StreamLoad) -> None:
-        letters = stream.decode()
-        plan, seen = stream.intake.plan, stream.intake.seen
-        self._dead_letters.accept(plan.stream, plan.table, letters, seen)
+        self.refuse(stream, stream.decode())
 
     def _refuse(
         self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"

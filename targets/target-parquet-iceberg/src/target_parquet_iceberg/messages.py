@@ -50,9 +50,12 @@ class ActivateVersion:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Files that hold the records of a stream."""
+    """Files that hold the records of a stream: nothing of it is checked yet."""
 
     stream: str
+    raw: bytes
+    encoding: t.Any = None
+    manifest: t.Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +96,18 @@ class _Line(msgspec.Struct):
     time_extracted: str | None = None
 
 
+class _Batch(msgspec.Struct):
+    encoding: t.Any = None
+    manifest: t.Any = None
+
+
 class _Envelope(msgspec.Struct):
     type: t.Any = None
     stream: t.Any = None
 
 
 _decode = msgspec.json.Decoder(_Line).decode
+_decode_batch = msgspec.json.Decoder(_Batch).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _KINDS = frozenset({"RECORD", "SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"})
@@ -128,6 +137,9 @@ def parse(line: bytes) -> Message:
     message = _message(parts)
     if message is not None:
         return message
+    if parts.type == "BATCH" and parts.stream:
+        files = _decode_batch(line)
+        return Batch(parts.stream, line, files.encoding, files.manifest)
     if parts.type not in _KINDS:
         return _malformed(line, "a type that Singer does not have")
     return _malformed(line, f"a {parts.type} without a part that it must have")
@@ -156,6 +168,4 @@ def _message(parts: _Line) -> Message | None:
             return State(parts.value)
         case "ACTIVATE_VERSION" if parts.stream and parts.version is not None:
             return ActivateVersion(parts.stream, parts.version)
-        case "BATCH" if parts.stream:
-            return Batch(parts.stream)
     return None

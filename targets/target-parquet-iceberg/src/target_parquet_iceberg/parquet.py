@@ -119,6 +119,10 @@ class ParquetTable:
         """Tell that no part of a full load is ever durable before the end."""
         return False
 
+    def adopts(self, commit: Commit) -> bool:  # noqa: ARG002 it has names of its own
+        """Tell that the folder's files are all written here."""
+        return False
+
     def repeats(self, commit: Commit, *, is_end: bool) -> bool:
         """Tell whether the tap is still sending rows again that the table has."""
         if not self._resent.is_possible(commit):

@@ -13,7 +13,7 @@ if t.TYPE_CHECKING:
 
     from dativo_core.dead_letters import DeadLetterOffice
 
-    from target_parquet_iceberg.messages import Record
+    from target_parquet_iceberg.messages import Batch, Record
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 500
@@ -50,8 +50,8 @@ class RefusedStreams:
             self._reasons[stream] = reason
             logger.warning("%s Its records go to the dead letters.", reason.what)
 
-    def take(self, record: Record) -> None:
-        """Keep a record of such a stream."""
+    def take(self, record: Record | Batch) -> None:
+        """Keep a record of such a stream, or the name of a file of them."""
         stream = record.stream
         self._seen[stream] = self._seen.get(stream, 0) + 1
         if stream in self._full:

@@ -56,6 +56,11 @@ class Resent:
             return False
         return commit.bookmark != self._opened_with
 
+    def may_replay(self, commit: Commit) -> bool:
+        """Tell whether rows without a key may come that the table has."""
+        is_open = commit.method is Method.APPEND and not commit.keys
+        return is_open and self._opened_with != (commit.started_from or {})
+
     def goes_on(self, past: Past, commit: Commit, *, is_end: bool) -> bool:
         """Tell whether the tap is still sending rows again that the table has.
 

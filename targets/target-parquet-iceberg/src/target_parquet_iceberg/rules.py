@@ -5,6 +5,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from dativo_core.arrow_types import kinds_of, listed, options_of
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -108,7 +110,7 @@ def fault(schema: t.Any, path: str = "") -> tuple[str, str] | None:
         return None
     if not isinstance(schema, dict):
         return path, "no JSON Schema"
-    unknown = [k for k in _listed(schema) if k not in _KINDS]
+    unknown = [k for k in listed(schema) if k not in _KINDS]
     if unknown:
         return path, f"of type {str(unknown[0])[:40]!r}, which JSON Schema has not"
     properties = schema.get("properties")
@@ -133,17 +135,6 @@ def lenient(rule: Rule) -> Rule:
     )
 
 
-def options_of(schema: Json) -> list[t.Any]:
-    """Return what `anyOf` or `oneOf` offer, where the schema has no type itself."""
-    options = schema.get("anyOf") or schema.get("oneOf")
-    return options if isinstance(options, list) and "type" not in schema else []
-
-
-def kinds_of(schema: Json) -> set[str]:
-    """Return the JSON types allowed, null left out."""
-    return {str(kind) for kind in _listed(schema)} - {"null"}
-
-
 def required(schema: Json) -> frozenset[str]:
     """Return the names of the fields that must be there."""
     names = schema.get("required")
@@ -162,7 +153,7 @@ def _any_of(rules: list[Rule], options: list[t.Any]) -> Rule:
     real = [
         replace(rule, is_nullable=is_nullable)
         for rule, option in zip(rules, options, strict=True)
-        if not (isinstance(option, dict) and _listed(option) in (["null"], [None]))
+        if not (isinstance(option, dict) and listed(option) in (["null"], [None]))
     ]
     if len(real) == 1:
         return real[0]
@@ -173,10 +164,10 @@ def _any_of(rules: list[Rule], options: list[t.Any]) -> Rule:
 
 
 def _is_nullable(schema: Json) -> bool:
-    if "null" in _listed(schema) or schema.get("nullable") is True:
+    if "null" in listed(schema) or schema.get("nullable") is True:
         return True
     enum = _enum(schema)
-    return not _listed(schema) and (enum is None or None in enum)
+    return not listed(schema) and (enum is None or None in enum)
 
 
 def _enum(schema: Json) -> tuple[t.Any, ...] | None:
@@ -184,8 +175,3 @@ def _enum(schema: Json) -> tuple[t.Any, ...] | None:
         return (schema["const"],)
     values = schema.get("enum")
     return tuple(values) if isinstance(values, list) else None
-
-
-def _listed(schema: Json) -> list[t.Any]:
-    kinds = schema.get("type")
-    return kinds if isinstance(kinds, list) else [kinds] if kinds else []

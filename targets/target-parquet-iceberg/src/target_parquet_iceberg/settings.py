@@ -304,6 +304,16 @@ _PROPERTIES = th.PropertiesList(
         description="Where refused records go, and how many are too many.",
     ),
     th.Property(
+        "batch_roots",
+        th.ArrayType(th.StringType),
+        title="Batch roots",
+        description=(
+            "Folders and s3:// URLs below which BATCH messages may name files. "
+            "Default: <warehouse>/_staging, where files are deleted when their rows "
+            "are stored."
+        ),
+    ),
+    th.Property(
         "maintenance",
         _MAINTENANCE,
         title="Maintenance",

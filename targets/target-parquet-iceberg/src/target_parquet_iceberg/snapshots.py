@@ -32,13 +32,14 @@ from pyiceberg.table.update import (
 )
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
-from target_parquet_iceberg.data_files import DataFileWriter
+from target_parquet_iceberg.data_files import DataFileWriter, data_file_name
 from target_parquet_iceberg.equality import check_possible, write_equality_deletes
 from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.file_io import WholeFile
 from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import bounds, hits
 from target_parquet_iceberg.past import within
+from target_parquet_iceberg.placing import place
 from target_parquet_iceberg.row_delta import RowDelta, write_position_deletes
 
 if t.TYPE_CHECKING:
@@ -51,6 +52,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
 
+    from target_parquet_iceberg.table import HeldFile
 
 FENCE = "dativo-fence"
 """The tag that every commit of ours moves."""
@@ -110,6 +112,16 @@ class SnapshotWriter:
         """Return the table's columns as ordinary Arrow types."""
         schema = self.metadata.schema()
         return plain(schema_to_pyarrow(schema, include_field_ids=False))
+
+    def adopt(self, files: Sequence[HeldFile]) -> tuple[DataFile, ...]:
+        """Make files of a BATCH data files of the table, as they are."""
+        placed: list[DataFile] = []
+        for held in files:
+            name = data_file_name("", self._id, next(self._counter))
+            file = place(held, self.metadata, self.io, name)
+            self.written.append(file)
+            placed.append(file)
+        return tuple(placed)
 
     def append(self, rows: pa.Table) -> Delta:
         """Write rows as new data files."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import typing as t
+from dataclasses import replace
 
 from dativo_core.errors import FencedError
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from target_parquet_iceberg import ledger
+from target_parquet_iceberg.adopt import can_adopt, settle
 from target_parquet_iceberg.evolution import changes, merge
 from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import last_by_key
@@ -41,6 +43,7 @@ STREAM = "dativo.stream"
 VERSION = "dativo.version"
 APPENDED = "dativo.appended"
 ROWS = "dativo.rows"
+ADOPTED = "dativo.adopted-files"
 BRANCH_PREFIX = "dativo-load-"
 
 
@@ -151,6 +154,7 @@ class Staging:
     def _fill(self, writer: SnapshotWriter, commit: Commit, fence: Fence) -> None:
         if commit.rows is not None:
             self._evolve(writer, commit.rows.schema)
+        if commit.count:
             reconcile(self._stream, writer.transaction, self._layout)
         properties = self._properties(commit, fence)
         writer.transaction.set_properties(properties)
@@ -159,9 +163,10 @@ class Staging:
             SnapshotWriter(writer.transaction).commit(Delta(), properties)
         # Also without rows: only a snapshot makes the catalog compare and swap. Its
         # copy of the properties lets a rollback restore them.
-        rows = commit.rows.num_rows if commit.rows is not None else 0
-        summary = {**properties, ROWS: str(rows)}
-        delta = self._delta(writer, commit)
+        summary = {**properties, ROWS: str(commit.count)}
+        delta, adopted = self._with_files(writer, commit)
+        if adopted:
+            summary[ADOPTED] = str(adopted)
         if commit.method is Method.APPEND and not commit.keys:
             self._account(writer, commit, delta, fence)
         writer.commit(delta, summary)
@@ -202,6 +207,22 @@ class Staging:
     def _past(self, writer: SnapshotWriter) -> Past:
         marks = (RUN_ID, STATE)
         return Past(self._stream, writer, self._opened_at, self._ledger, marks)
+
+    def adopts(self, table: Table, commit: Commit) -> bool:
+        """Tell whether such a commit could take the files as they are."""
+        writer = SnapshotWriter(LightTransaction(table), reader=self._reader)
+        return not self._resent.may_replay(commit) and can_adopt(writer, commit)
+
+    def _with_files(self, writer: SnapshotWriter, commit: Commit) -> tuple[Delta, int]:
+        """Return the delta, and how many files are taken as they are."""
+        if not commit.files:
+            return self._delta(writer, commit), 0
+        settled, keys = settle(self._stream, writer, commit, self._layout)
+        if not settled.files:
+            return self._delta(writer, settled), 0
+        files = writer.adopt(settled.files)
+        delta = self._delta(writer, replace(settled, files=(), gone=keys))
+        return replace(delta, added=(*files, *delta.added)), len(files)
 
     def _delta(self, writer: SnapshotWriter, commit: Commit) -> Delta:
         rows, keys = commit.rows, commit.keys

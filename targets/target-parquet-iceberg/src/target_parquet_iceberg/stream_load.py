@@ -22,9 +22,21 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg.intake import StreamIntake
     from target_parquet_iceberg.plan import Plan
-    from target_parquet_iceberg.table import Table
+    from target_parquet_iceberg.table import HeldFile, Table
 
 Json: t.TypeAlias = dict[str, t.Any]
+
+
+class New(t.NamedTuple):
+    """What a commit takes from the intake."""
+
+    rows: pa.Table | None
+    files: tuple[HeldFile, ...]
+
+    @property
+    def is_nothing(self) -> bool:
+        """Tell whether there is no row."""
+        return self.rows is None and not self.files
 
 
 class StreamLoad:
@@ -78,10 +90,24 @@ class StreamLoad:
 
     def decode(self) -> list[DeadLetter]:
         """Decode the block into the stage; return what could not be stored."""
-        if self.intake.pending_rows and not self._is_settled:
+        if self.intake.pending_rows:
+            self.settle()
+        return self.intake.decode()
+
+    def settle(self) -> None:
+        """Make up the plan for rows to come, now that the table can be looked at."""
+        if not self._is_settled:
             self._settle(self.declared)
             self._is_settled = True
-        return self.intake.decode()
+
+    def adopts(self, file: HeldFile) -> bool:
+        """Tell whether the table could take a file as it is."""
+        plan, method, version = self.intake.plan, self.intake.method, None
+        if method is Method.OVERWRITE and not self.is_held:
+            version = self.intake.version
+        started_from = self._started_from
+        commit = Commit(None, method, plan.keys, None, version, files=(file,))
+        return self._table.adopts(replace(commit, started_from=started_from))
 
     def _settle(self, plan: Plan) -> None:
         """Lead values whose type the table cannot take to where they can be stored."""
@@ -133,16 +159,16 @@ class StreamLoad:
         whole = self.is_whole(barrier)
         # An upsert takes the same rows once more without harm.
         is_repeatable = self.intake.method is Method.UPSERT
-        rows = self._rows(covered_only=is_end and not whole and not is_repeatable)
-        if self._repeats(rows, bookmark, is_end=is_end):
+        new = self._new(covered_only=is_end and not whole and not is_repeatable)
+        if self._repeats(new.rows, bookmark, is_end=is_end):
             return False
-        if self.intake.method is not Method.OVERWRITE or self._is_published(rows):
-            self._store(rows, bookmark)
+        if self.intake.method is not Method.OVERWRITE or self._is_published(new):
+            self._store(new, bookmark)
             return True
         completes = self.intake.is_marked or (is_end and whole)
         if self.is_held and not completes:
             return False
-        self._store_load(rows, bookmark, completes=completes)
+        self._store_load(new, bookmark, completes=completes)
         return True
 
     def _repeats(
@@ -154,53 +180,58 @@ class StreamLoad:
         commit = Commit(rows, Method.APPEND, keys, bookmark, started_from=started_from)
         return self._table.repeats(commit, is_end=is_end)
 
-    def _is_published(self, rows: pa.Table | None) -> bool:
+    def _is_published(self, new: New) -> bool:
         """Tell whether the load is over; more rows would begin another one."""
-        return rows is None and self._published == self._load_id
+        return new.is_nothing and self._published == self._load_id
 
     @property
     def _load_id(self) -> int:
         # Loads without a version are one to a run.
         return self.intake.version or 0
 
-    def _store(self, rows: pa.Table | None, bookmark: Json | None) -> None:
+    def _store(self, new: New, bookmark: Json | None) -> None:
         is_news = bookmark is not None and bookmark != self._bookmark
-        if rows is None and not is_news:
+        if new.is_nothing and not is_news:
             return
         method = self.intake.method
-        if method is Method.OVERWRITE and rows is None:
+        if method is Method.OVERWRITE and new.is_nothing:
             method = Method.APPEND  # a bookmark alone must not empty the table
         keys = self.intake.plan.keys
-        started_from = self._started_from
-        self._commit(Commit(rows, method, keys, bookmark, started_from=started_from))
+        commit = Commit(new.rows, method, keys, bookmark, files=new.files)
+        self._commit(replace(commit, started_from=self._started_from))
 
-    def _store_load(
-        self, rows: pa.Table | None, bookmark: Json | None, *, completes: bool
-    ) -> None:
-        if rows is None and not completes and bookmark == self._bookmark:
+    def _store_load(self, new: New, bookmark: Json | None, *, completes: bool) -> None:
+        if new.is_nothing and not completes and bookmark == self._bookmark:
             return
         version = None if self.is_held else self.intake.version
         keys = self.intake.plan.keys
-        self._commit(Commit(rows, Method.OVERWRITE, keys, bookmark, version, completes))
+        commit = Commit(new.rows, Method.OVERWRITE, keys, bookmark, version, completes)
+        self._commit(replace(commit, files=new.files))
         if completes:
             self._published = self._load_id
 
     def _commit(self, commit: Commit) -> None:
         commit = hard(commit, self.intake.plan.deletes)
         self._table.commit(commit)
-        self.stored_rows += commit.rows.num_rows if commit.rows is not None else 0
+        self.stored_rows += commit.count
         self._bookmark = commit.bookmark
-        self.intake.stage.clear()
+        self.intake.clear()
 
-    def _rows(self, *, covered_only: bool) -> pa.Table | None:
+    def _new(self, *, covered_only: bool) -> New:
         parts = list(self.intake.stage.tables())
-        if not parts:
-            return None
-        rows = unify(self.name, parts)
+        files = self.intake.held
+        rows = unify(self.name, parts) if parts else None
         if covered_only:
-            rows = rows.filter(pc.less(rows[POSITION], self.intake.covered))
-        rows = rows.drop_columns([POSITION])
-        return rows if rows.num_rows else None
+            covered = self.intake.covered
+            files = [file for file in files if file.first < covered]
+            if rows is not None:
+                rows = rows.filter(pc.less(rows[POSITION], covered))
+        if rows is None or not rows.num_rows:
+            return New(None, tuple(files))
+        places = rows[POSITION]
+        counts = [pc.sum(pc.less(places, file.first)).as_py() for file in files]
+        placed = (replace(f, after=n) for f, n in zip(files, counts, strict=True))
+        return New(rows.drop_columns([POSITION]), tuple(placed))
 
     def _check_resumed(self) -> None:
         marker = (self._started_from or {}).get("full_table") or {}

@@ -7,10 +7,34 @@ from dataclasses import dataclass
 
 if t.TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
+    from target_parquet_iceberg.manifest import BatchFile
     from target_parquet_iceberg.plan import Method, Plan
 
 Json: t.TypeAlias = dict[str, t.Any]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A Parquet file of a BATCH that may become part of the table as it is.
+
+    Args:
+        file: Where it is.
+        footer: Its metadata.
+        first: The place of its first row among all that the stream has brought.
+        after: How many of a commit's rows came before it.
+    """
+
+    file: BatchFile
+    footer: pq.FileMetaData
+    first: int
+    after: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Count its rows."""
+        return int(self.footer.num_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +50,7 @@ class Commit:
             a commit `publishes` all of it.
         started_from: The bookmark that the tap began this run with, if it told.
         gone: Keys of the rows that the source has deleted; none is among `rows`.
+        files: More rows, in files.
     """
 
     rows: pa.Table | None
@@ -36,6 +61,13 @@ class Commit:
     publishes: bool = True
     started_from: Json | None = None
     gone: pa.Table | None = None
+    files: tuple[HeldFile, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Count the new rows."""
+        in_files = sum(file.rows for file in self.files)
+        return in_files + (self.rows.num_rows if self.rows is not None else 0)
 
 
 class Table(t.Protocol):
@@ -52,6 +84,9 @@ class Table(t.Protocol):
 
     def repeats(self, commit: Commit, *, is_end: bool) -> bool:
         """Tell whether the tap is still sending rows again that the table has."""
+
+    def adopts(self, commit: Commit) -> bool:
+        """Tell whether such a commit could take the files as they are."""
 
     def commit(self, commit: Commit) -> None:
         """Make the commit durable and visible.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from dativo_core import settings as core_settings
-from dativo_core.errors import ConfigurationError, DataLimitError
+from dativo_core.errors import DataLimitError
 from dativo_core.signals import terminate
 from singer_sdk import Target
 from singer_sdk.exceptions import (
@@ -50,6 +50,7 @@ class TargetParquetIceberg(Target):
     message_reader_class = MessageReader
     capabilities: t.ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -113,8 +114,8 @@ class TargetParquetIceberg(Target):
             self.load.activate_version(replace(message_dict, stream=stream))
 
     def _process_batch_message(self, message_dict: t.Any) -> None:
-        msg = f"Stream '{message_dict.stream}' comes as BATCH files, not as records."
-        raise ConfigurationError(msg, hint="Unset batch_config in the tap's settings.")
+        is_mapped = not isinstance(self._mapping, Unmapped)
+        self.load.batch(message_dict, self._mapping if is_mapped else None)
 
     def process_endofpipe(self) -> None:
         """Commit what is left."""

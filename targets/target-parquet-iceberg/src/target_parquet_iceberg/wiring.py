@@ -12,14 +12,18 @@ from dativo_core.dead_letters import DeadLetterOffice
 from dativo_core.dead_letters import Limits as DeadLetterLimits
 from dativo_core.signals import deferred
 
+from target_parquet_iceberg.batches import Batches
 from target_parquet_iceberg.failures import (
     ExplainedFolder,
     ExplainedWarehouse,
     explained,
 )
 from target_parquet_iceberg.load import Limits, Load
+from target_parquet_iceberg.manifest import Roots, staging
 from target_parquet_iceberg.metadata import Metadata
+from target_parquet_iceberg.object_storage import s3_filesystem, storage_properties
 from target_parquet_iceberg.storage import dead_letter_folder
+from target_parquet_iceberg.sweeping import sweeper
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +59,7 @@ def build_load(
             settings["commit_max_bytes"],
             settings["commit_interval_seconds"],
         ),
+        batches=_batches(settings),
         metadata=Metadata(started, _now) if settings["add_record_metadata"] else None,
         uncut=deferred,
     )
@@ -81,6 +86,25 @@ def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
         run_id,
         pause,
         upkeep=upkeep_of(settings),
+    )
+
+
+def _batches(settings: Settings) -> Batches:
+    options = settings["storage_options"]
+    folder = staging(settings["warehouse"])
+    roots = Roots(
+        settings.get("batch_roots") or (),
+        folder,
+        lambda: s3_filesystem(storage_properties(options)),
+    )
+    has_metadata = bool(settings["add_record_metadata"])
+    rules = settings["maintenance"]
+    clean = sweeper(folder, options, rules["orphan_hours"], time.time)
+    return Batches(
+        roots,
+        settings["max_line_bytes"],
+        has_metadata=has_metadata,
+        clean=clean if rules["enabled"] else None,
     )
 
 
