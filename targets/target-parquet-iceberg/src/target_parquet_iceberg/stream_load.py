@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg.intake import StreamIntake
     from target_parquet_iceberg.plan import Plan
+    from target_parquet_iceberg.runs import Run
     from target_parquet_iceberg.table import Table
 
 Json: t.TypeAlias = dict[str, t.Any]
@@ -76,12 +77,21 @@ class StreamLoad:
         self._is_settled = False
         self.intake.reshape(plan)
 
+    def add_run(self, run: Run) -> bool:
+        """Take a run of lines, if every one of them is a faultless record."""
+        self._settle_once()
+        return self.intake.add_run(run)
+
     def decode(self) -> list[DeadLetter]:
         """Decode the block into the stage; return what could not be stored."""
-        if self.intake.pending_rows and not self._is_settled:
+        if self.intake.pending_rows:
+            self._settle_once()
+        return self.intake.decode()
+
+    def _settle_once(self) -> None:
+        if not self._is_settled:
             self._settle(self.declared)
             self._is_settled = True
-        return self.intake.decode()
 
     def _settle(self, plan: Plan) -> None:
         """Lead values whose type the table cannot take to where they can be stored."""
