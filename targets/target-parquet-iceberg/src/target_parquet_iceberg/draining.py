@@ -7,7 +7,6 @@ still as soon as it is full.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import signal
 import threading

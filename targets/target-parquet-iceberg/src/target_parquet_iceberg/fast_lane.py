@@ -52,7 +52,7 @@ class Parsed:
     count: int
     arrays: tuple[pa.Array, ...]
     version: int | None
-    times: tuple[str | None, ...]
+    times: Sequence[str | None]
     undeclared: Mapping[str, int]
 
     def __len__(self) -> int:
@@ -84,9 +84,7 @@ class FastLane:
         names = [column.name for column in decoder.columns]
         self._keys = [names.index(key) for key in decoder.keys if key in names]
         self._gaps = [
-            number
-            for number, _ in decoder.gaps
-            if not is_typed(self._shapes[number])
+            number for number, _ in decoder.gaps if not is_typed(self._shapes[number])
         ]
         self._learned: Mapping[str, bool] | None = None
         self._lines: msgspec.json.Decoder[t.Any] | None = None
@@ -105,7 +103,7 @@ class FastLane:
             arrays, counts = self._collect([line.record for line in lines])
         except _ODD:
             return None
-        times = tuple(line.time_extracted for line in lines)
+        times = [line.time_extracted for line in lines]
         return Parsed(run, run.count, arrays, versions.pop(), times, counts)
 
     def records(self, records: list[Record]) -> Parsed | None:
@@ -133,7 +131,7 @@ class FastLane:
         return pa.Table.from_arrays(arrays, schema=self._decoder.schema)
 
     def _refresh(self) -> None:
-        """Follow the exact lane, which learns the fields that no column is there for."""
+        """Follow the exact lane, which learns fields that no column is there for."""
         learned = self._decoder.rows.learned
         if learned == self._learned:
             return

@@ -254,9 +254,7 @@ class _Past:
         later = (file for file in self._opened.files if file.sequence > (since or 0))
         return self._seen(Seen(once=False, most=most), later)
 
-    def is_new(
-        self, rows: pa.Table, seen: Seen, keys: Sequence[str] = ()
-    ) -> pa.Array:
+    def is_new(self, rows: pa.Table, seen: Seen, keys: Sequence[str] = ()) -> pa.Array:
         """Tell for each row whether it has not been seen; use up what has."""
         if seen.lacks(rows, keys):
             return all_new(rows.num_rows)

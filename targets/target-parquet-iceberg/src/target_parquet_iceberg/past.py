@@ -85,9 +85,7 @@ class Past:
                 self._seen(seen, self._appended(snapshot))
         return seen
 
-    def is_new(
-        self, rows: pa.Table, seen: Seen, keys: Sequence[str] = ()
-    ) -> pa.Array:
+    def is_new(self, rows: pa.Table, seen: Seen, keys: Sequence[str] = ()) -> pa.Array:
         """Tell for each row whether it has not been seen; use up what has."""
         if seen.lacks(rows, keys):
             return all_new(rows.num_rows)

@@ -109,7 +109,7 @@ class Seen:
         """
         if self._copies and self._most != 0:
             return False
-        return not self._once or bool(keys) and _are_distinct(rows.select(keys))
+        return not self._once or (bool(keys) and _are_distinct(rows.select(keys)))
 
     def copy(self) -> Seen:
         """Return what is left, to be used up on its own."""

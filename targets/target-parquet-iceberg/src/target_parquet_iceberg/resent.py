@@ -33,9 +33,7 @@ class Past(t.Protocol):
         All that were there, where it is not known when the table had the bookmark.
         """
 
-    def is_new(
-        self, rows: pa.Table, seen: Seen, keys: Sequence[str] = ()
-    ) -> pa.Array:
+    def is_new(self, rows: pa.Table, seen: Seen, keys: Sequence[str] = ()) -> pa.Array:
         """Tell for each row whether it has not been seen; use up what has.
 
         Args:

@@ -24,8 +24,9 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.lines import LineReader
     from target_parquet_iceberg.messages import Message
 
-# What one run holds at most: its values should fit into the processor's cache.
-RUN_BYTES = 2**18
+# What one run holds at most: its values should fit into the processor's cache. Two
+# runs and a bit are one read, so that nothing is left over.
+RUN_BYTES = 2**18 + 2**14
 # Fewer lines are cheaper one by one.
 LEAST_LINES = 16
 _STRING = rb'"(?:[^"\\]|\\.)*"'
@@ -89,7 +90,7 @@ class _Cutter:
             end = self._end_of_run(text, at)
             piece = text[at:end]
             count = piece.count(b"\n")
-            if count >= LEAST_LINES and piece.count(b"}\n") == count:
+            if count >= LEAST_LINES and self._is_clean(piece, count):
                 yield Run(self._stream, piece, count)
             else:
                 yield from self._messages(piece)
@@ -103,6 +104,11 @@ class _Cutter:
             return len(text)
         found = _other_line(self._head).search(text, at)
         return found.start() + 1 if found else len(text)
+
+    def _is_clean(self, piece: bytes, count: int) -> bool:
+        """Tell whether every line ends like an object, so that none is half of one."""
+        ends = piece.count(b"}\n" + self._head) + piece.endswith(b"}\n")
+        return ends == count
 
     def _messages(self, piece: bytes) -> Iterator[Message]:
         for message in messages.read(BytesIO(piece), is_start=False):
