@@ -147,10 +147,10 @@ class StreamIntake:
         parsed = [piece for piece in pieces if isinstance(piece, Parsed)]
         rows = self._lane.table(parsed) if parsed else None
         if rows is not None:
-            for piece in parsed:
-                self.undeclared.note(piece.undeclared)
+            for faultless in parsed:
+                self.undeclared.note(faultless.undeclared)
             places = pc.cumulative_sum(pa.repeat(1, rows.num_rows), start=first - 1)
-            marks = itertools.chain.from_iterable(piece.marks() for piece in parsed)
+            marks = itertools.chain.from_iterable(p.marks() for p in parsed)
             self._store(rows, places, marks)
             return []
         letters: list[DeadLetter] = []

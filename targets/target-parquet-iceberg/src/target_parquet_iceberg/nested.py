@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import typing as t
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 
 import pyarrow as pa
@@ -35,6 +36,10 @@ class Shape(t.Protocol):
     """What the values of one column, or of a part of it, look like."""
 
     @property
+    def type(self) -> pa.DataType:
+        """The type of the values in the end."""
+
+    @property
     def parsed(self) -> t.Any:
         """The type to parse the values as, null left out."""
 
@@ -56,6 +61,11 @@ class Leaf:
     column: Column
     wire: Wire
     suspects: Screen | None = None
+
+    @property
+    def type(self) -> pa.DataType:
+        """The type of the column."""
+        return self.column.type
 
     @property
     def parsed(self) -> t.Any:
@@ -86,9 +96,21 @@ class Part:
         """The type to parse the values as."""
         return self.shape.parsed
 
+    @property
+    def type(self) -> pa.DataType:
+        """The type of the values."""
+        return self.shape.type
+
     def collect(self, values: Values) -> pa.Array:
         """Return the values in their type."""
+        if not self.is_judged and values.count(None) == len(values):
+            return pa.nulls(len(values), self.type)
         return self.shape.finish(self.shape.collect(values))
+
+    @cached_property
+    def is_judged(self) -> bool:
+        """Tell whether a null may be wrong, which only the shape knows."""
+        return isinstance(self.shape, Leaf) and self.shape.suspects is not None
 
 
 @dataclass(frozen=True)
@@ -102,8 +124,10 @@ class ListShape:
     @cached_property
     def parsed(self) -> t.Any:
         """A list of what the items are parsed as."""
-        inner = self.item.parsed
-        return list[t.Optional[inner] if self.rule.is_nullable else inner]  # noqa: UP045
+        inner: t.Any = self.item.parsed
+        if self.rule.is_nullable:
+            inner = t.Optional[inner]  # noqa: UP045
+        return t.cast("t.Any", list)[inner]
 
     def collect(self, values: Values) -> pa.Array:
         """Return the lists: where each one ends, and all items in a row."""
@@ -225,7 +249,22 @@ def _free_screen(rule: Rule) -> Screen | None:
         return lambda values, _: range(len(values))
     if rule.is_free:
         return None
-    return lambda values, _: (p for p, v in enumerate(values) if v is not None)
+    asks_kind_only = replace(rule, kinds=frozenset()).is_free
+    kinds = rule.kinds if asks_kind_only else ()
+    welcome = {type(None), *(one for kind in kinds for one in _TYPES.get(kind, ()))}
+    return lambda values, _: (
+        place for place, value in enumerate(values) if type(value) not in welcome
+    )
+
+
+# "integer" is not here: only the judge tells 1.0 from 1.5.
+_TYPES = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "number": (int, Decimal),
+    "boolean": (bool,),
+}
 
 
 def _is_none(values: Values) -> pa.Array | None:

@@ -24,9 +24,10 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.lines import LineReader
     from target_parquet_iceberg.messages import Message
 
-# What one run holds at most: its values should fit into the processor's cache. Two
-# runs and a bit are one read, so that nothing is left over.
+# What one run holds: its values should fit into the processor's cache, but what is done
+# once for each column has to be worth it. Four runs and a bit are one read.
 RUN_BYTES = 2**18 + 2**14
+RUN_LINES = 500
 # Fewer lines are cheaper one by one.
 LEAST_LINES = 16
 _STRING = rb'"(?:[^"\\]|\\.)*"'
@@ -65,7 +66,7 @@ def read(source: LineReader, max_line_bytes: int) -> Iterator[Message | Run]:
     yield from messages.read(itertools.islice(lines, 1))
     cutter = _Cutter()
     while True:
-        text = source.lines(min(RUN_BYTES, max_line_bytes))
+        text = source.lines(min(cutter.run_bytes, max_line_bytes))
         if text:
             yield from cutter.cut(text)
             continue
@@ -82,6 +83,7 @@ class _Cutter:
     def __init__(self) -> None:
         self._head = b""
         self._stream = ""
+        self.run_bytes = RUN_BYTES
 
     def cut(self, text: bytes) -> Iterator[Message | Run]:
         """Yield the messages and runs of whole lines."""
@@ -91,6 +93,7 @@ class _Cutter:
             piece = text[at:end]
             count = piece.count(b"\n")
             if count >= LEAST_LINES and self._is_clean(piece, count):
+                self.run_bytes = max(RUN_BYTES, RUN_LINES * len(piece) // count)
                 yield Run(self._stream, piece, count)
             else:
                 yield from self._messages(piece)
