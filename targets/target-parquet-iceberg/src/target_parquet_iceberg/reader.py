@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import typing as t
 from collections import Counter
@@ -16,6 +17,7 @@ from target_parquet_iceberg.runs import Run, read
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+OBJECTS_BETWEEN_LOOKS = 50_000
 _TYPES: dict[type, SingerMessageType] = {
     messages.Record: SingerMessageType.RECORD,
     messages.Schema: SingerMessageType.SCHEMA,
@@ -51,6 +53,8 @@ class MessageReader(GenericSingerReader[bytes]):
         """Pass every message to the callback of its type; count them by type."""
         counts: Counter[str] = Counter()
         lines = LineReader(chunks(file_input or self.default_input))
+        # Records are no garbage that refers to itself: looking for it costs 5 percent.
+        gc.set_threshold(max(OBJECTS_BETWEEN_LOOKS, gc.get_threshold()[0]))
         for piece in read(lines, self.max_line_bytes):
             left: Iterable[messages.Message]
             if isinstance(piece, Run):
