@@ -118,6 +118,23 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure all contenders on a million rows; `-- --rows 200000` for less."""
+    sync(session)
+    output = ["--output", "docs/PERFORMANCE.md"]
+    options = session.posargs or ["--rows", "1000000", "--rounds", "3"]
+    session.run("python", "bench/run.py", "--peers", *output, *options)
+
+
+@nox.session
+def bench_quick(session: nox.Session) -> None:
+    """Measure ours, the limit and dlt on a few rows; asserts no time."""
+    sync(session)
+    options = session.posargs or ["--rows", "100000", "--rounds", "1"]
+    session.run("python", "bench/run.py", "--peers", "--quick", *options)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the code blocks of the documentation."""
     sync(session)

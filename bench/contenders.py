@@ -1,17 +1,22 @@
 """The contenders: what each one runs, and how DuckDB sees what it has stored.
 
 Words in braces are places: `{programs}` of this project, `{peers}` of others,
-`{bench}` with these files, `{data}` made once, `{work}` fresh for each run.
+`{bench}` with these files, `{data}` made once, `{work}` fresh for each run, and
+`{charges}` the number of nested records.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import charges
+
 REFERENCE = "limit"
+OURS = "pipe"
+PEERS = ("meltanolabs", "dlt-iceberg")
 
 # What must be the same at the source and wherever the rows end up.
-FACTS = "count(*), sum(CAST(id AS BIGINT)), sum(CAST(price AS DECIMAL(38, 2)))"
+ORDER_FACTS = "count(*), sum(CAST(id AS BIGINT)), sum(CAST(price AS DECIMAL(38, 2)))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class Contender:
         result: The rows it stored, as a FROM clause of DuckDB; None if it stores none.
         stdin: What the first program reads.
         peers: Other projects' packages that it needs.
+        data: The rows that it moves.
+        is_quick: Whether it belongs into a short run too.
     """
 
     title: str
@@ -31,7 +38,29 @@ class Contender:
     result: str | None = None
     stdin: str = "/dev/null"
     peers: tuple[str, ...] = ()
+    data: str = "orders"
+    is_quick: bool = True
 
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Rows to move.
+
+    Attributes:
+        title: What they are, for the report.
+        share: One such row for so many rows that were asked for.
+        facts: What DuckDB selects to compare a result with the source.
+    """
+
+    title: str
+    share: int
+    facts: str
+
+
+DATA = {
+    "orders": Data("rows of 18 columns, 540 bytes a line", 1, ORDER_FACTS),
+    "charges": Data("nested records of 2.7 kB, 506 values declared", 10, charges.FACTS),
+}
 
 CONTENDERS = {
     REFERENCE: Contender(
@@ -88,6 +117,36 @@ CONTENDERS = {
         "'{work}/dlt/bench/orders/*.parquet'",
         peers=("dlt",),
     ),
+    "charges": Contender(
+        "target-dativo alone, nested records from a file",
+        ("{programs}/target-dativo --config {work}/target-dativo.json",),
+        "lake.charges",
+        stdin="{data}/charges.singer",
+        data="charges",
+    ),
+    "foreign-tap": Contender(
+        "meltanolabs-tap-postgres \\| target-dativo",
+        (
+            "{peers}/meltanolabs-tap-postgres/bin/tap-postgres"
+            " --config {data}/tap.json --catalog {data}/peer-catalog.json",
+            "{programs}/target-dativo --config {work}/target-dativo.json",
+        ),
+        "lake.public_orders",
+        peers=("meltanolabs-tap-postgres",),
+        is_quick=False,
+    ),
+    "foreign-target": Contender(
+        "tap-postgres \\| meltanolabs-target-csv",
+        (
+            "{programs}/tap-postgres --config {data}/tap.json"
+            " --catalog {data}/catalog.json",
+            "{peers}/meltanolabs-target-csv/bin/target-csv"
+            " --config {work}/target-csv.json",
+        ),
+        "read_csv('{work}/csv/public-orders*.csv', all_varchar = true)",
+        peers=("meltanolabs-target-csv",),
+        is_quick=False,
+    ),
     "meltanolabs": Contender(
         "meltanolabs-tap-postgres \\| meltanolabs-target-csv",
         (
@@ -98,12 +157,14 @@ CONTENDERS = {
         ),
         "read_csv('{work}/csv/public-orders*.csv', all_varchar = true)",
         peers=("meltanolabs-tap-postgres", "meltanolabs-target-csv"),
+        is_quick=False,
     ),
 }
 
 # Files that are made once, if a contender names them, from what a command prints.
 PREPARED = {
     "catalog.json": "{programs}/tap-postgres --config {data}/tap.json --discover",
+    "charges.singer": "{programs}/python {bench}/charges.py {charges}",
     "orders.singer": "{programs}/tap-postgres --config {data}/tap.json",
     "peer-catalog.json": (
         "{peers}/meltanolabs-tap-postgres/bin/tap-postgres"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from contenders import FACTS
+from contenders import ORDER_FACTS
 
 if t.TYPE_CHECKING:
     from dativo_sandbox.database import Database
@@ -81,5 +81,5 @@ def create(database: Database, rows: int) -> None:
 
 def facts(database: Database) -> tuple[t.Any, ...]:
     """Return what every contender's result must agree with."""
-    [found] = database.query(f"SELECT {FACTS} FROM {TABLE}")  # noqa: S608 our own
+    [found] = database.query(f"SELECT {ORDER_FACTS} FROM {TABLE}")  # noqa: S608 our own
     return found

@@ -7,16 +7,16 @@ import platform
 import statistics
 import typing as t
 from importlib.metadata import version
-from pathlib import Path
 
-from contenders import CONTENDERS, REFERENCE
+from contenders import CONTENDERS, DATA, OURS, PEERS, REFERENCE
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from measure import Cost, Run
 
-PEER = "meltanolabs"
+    Runs: t.TypeAlias = Mapping[str, Sequence[Run]]
+
 PACKAGES = ("adbc-driver-postgresql", "pyarrow", "pyiceberg", "singer-sdk", "msgspec")
 HEAD = (
     "contender",
@@ -25,55 +25,86 @@ HEAD = (
     "CPU seconds",
     "krows per CPU second",
     "peak MB",
+    "the last program's part of a core",
     "of the limit",
-    "times the peer",
+    *(f"times {name}" for name in PEERS),
+)
+INTRODUCTION = (
+    "How fast rows get from PostgreSQL into files: ours, the limit of the machine, and "
+    "others. Made by `bench/run.py`, which says how.\n\n"
+    "Medians of {rounds} interleaved rounds, each run in fresh processes, start-up and "
+    "commit included; it counts only if DuckDB finds the rows of the source in the "
+    "result. CPU seconds and peak memory are of each program of the pipe, the server's "
+    "not counted. Take ratios, not absolutes: columns at the right compare medians."
 )
 
 
-def page(rows: int, runs: Mapping[str, Sequence[Run]], server: str, load: float) -> str:
+def page(rows: int, runs: Runs, server: str, load: float) -> str:
     """Return the report.
 
     Args:
-        rows: How many were moved in each run.
+        rows: How many were asked for.
         runs: All runs of each contender.
         server: The version of Postgres.
         load: How many programs wanted the processor before the first run.
     """
     most = max(map(len, runs.values()))
-    lines = [_line(HEAD), _line(["---", *["--:"] * (len(HEAD) - 1)])]
-    lines += [_line(_cells(rows, name, runs)) for name in runs]
-    return "\n".join(
-        (
-            f"# {rows:,} rows of 18 columns\n",
-            f"Medians of {most} interleaved rounds, each run in fresh processes. CPU "
-            "seconds and peak memory are of each program of the pipe, the server's "
-            "not counted.\n",
-            *lines,
-            "",
-            *machine(server, load),
-            "",
-        )
+    parts = ["# Performance\n", INTRODUCTION.format(rounds=most), ""]
+    for data in DATA:
+        names = [name for name in runs if CONTENDERS[name].data == data]
+        if names:
+            parts += _table(rows // DATA[data].share, data, names, runs)
+    return "\n".join((*parts, *_losses(runs), *machine(server, load), ""))
+
+
+def _table(rows: int, data: str, names: Sequence[str], runs: Runs) -> list[str]:
+    return [
+        f"## {rows:,} {DATA[data].title}\n",
+        _line(HEAD),
+        _line(["---", *["--:"] * (len(HEAD) - 1)]),
+        *(_line(_cells(rows, name, runs)) for name in names),
+        "",
+    ]
+
+
+def _losses(runs: Runs) -> list[str]:
+    """Say who is faster than our pipe, or costs less."""
+    if OURS not in runs:
+        return []
+    lost = [line for peer in PEERS if peer in runs for line in _loss(peer, runs)]
+    return [
+        "## Where we lose\n",
+        *(lost or ["In this run no peer is faster or takes less of the processor."]),
+        "",
+    ]
+
+
+def _loss(peer: str, runs: Runs) -> Iterable[str]:
+    title = CONTENDERS[peer].title
+    time, cost = (
+        statistics.median(map(value, runs[OURS]))
+        / statistics.median(map(value, runs[peer]))
+        for value in (lambda run: run.seconds, _spent)
     )
+    if time > 1:
+        yield f"- {title} needs {1 / time:.2f} of our pipe's time."
+    if cost > 1:
+        yield f"- {title} needs {1 / cost:.2f} of our pipe's processor seconds."
+
+
+def _spent(run: Run) -> float:
+    return sum(cost.cpu_seconds for cost in run.costs)
 
 
 def machine(server: str, load: float) -> list[str]:
     """Name what the figures depend on."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return [
-        f"- {_cpu_model()}, {os.cpu_count()} cores, load {load:.1f} before the start",
-        f"- {platform.system()} {platform.release()}, Python "
-        f"{platform.python_version()}, PostgreSQL {server}",
+        f"- {os.cpu_count()} cores, load {load:.1f} before the start",
+        f"- {platform.system()}, Python {platform.python_version()}, "
+        f"PostgreSQL {server}",
         f"- {versions}",
     ]
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.machine()
 
 
 def _cells(rows: int, name: str, runs: Mapping[str, Sequence[Run]]) -> Iterable[str]:
@@ -83,11 +114,13 @@ def _cells(rows: int, name: str, runs: Mapping[str, Sequence[Run]]) -> Iterable[
     yield f"{rows / middle / 1000:.1f}"
     yield f"{middle:.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
     yield _each(runs[name], lambda cost: cost.cpu_seconds, "{:.2f}")
-    spent = [sum(cost.cpu_seconds for cost in run.costs) for run in runs[name]]
-    yield f"{rows / statistics.median(spent) / 1000:.1f}"
+    yield f"{rows / statistics.median(map(_spent, runs[name])) / 1000:.1f}"
     yield _each(runs[name], lambda cost: cost.peak_bytes / 1e6, "{:.0f}")
-    for other in (REFERENCE, PEER):
-        yield _ratio(runs.get(other), middle)
+    parts = [run.costs[-1].cpu_seconds / run.seconds for run in runs[name]]
+    yield f"{statistics.median(parts):.0%}"
+    for other in (REFERENCE, *PEERS):
+        is_like = CONTENDERS[other].data == CONTENDERS[name].data
+        yield _ratio(runs.get(other) if is_like else None, middle)
 
 
 def _ratio(runs: Sequence[Run] | None, seconds: float) -> str:

@@ -17,10 +17,11 @@ import tempfile
 import typing as t
 from pathlib import Path
 
+import charges
 import data
 import measure
 import report
-from contenders import CONTENDERS, FACTS, PREPARED, SETTINGS, Contender
+from contenders import CONTENDERS, DATA, PREPARED, SETTINGS, Contender
 from dativo_sandbox import lake
 from dativo_sandbox.postgres import PostgresServer
 from uv import find_uv_bin
@@ -40,7 +41,7 @@ PACKAGES = ("dativo-tap-postgres", "dativo-target-parquet-iceberg")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the data, run all rounds, write the report."""
     options = parser().parse_args(arguments)
-    names = chosen(options.only, peers=options.peers)
+    names = chosen(options.only, peers=options.peers, is_quick=options.quick)
     install_ours()
     for peer in sorted({peer for name in names for peer in CONTENDERS[name].peers}):
         install(peer)
@@ -63,15 +64,22 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--peers", action="store_true", help="also other projects, from PyPI"
     )
+    found.add_argument(
+        "--quick", action="store_true", help="without what takes minutes"
+    )
     found.add_argument("--output", type=Path, default=Path("output/bench.md"))
     return found
 
 
-def chosen(only: Sequence[str] | None, *, peers: bool) -> list[str]:
+def chosen(only: Sequence[str] | None, *, peers: bool, is_quick: bool) -> list[str]:
     """Return the names of the contenders to run."""
     if only:
         return [name for name in CONTENDERS if name in only]
-    return [name for name, it in CONTENDERS.items() if peers or not it.peers]
+    return [
+        name
+        for name, it in CONTENDERS.items()
+        if (peers or not it.peers) and (it.is_quick or not is_quick)
+    ]
 
 
 def install_ours() -> None:
@@ -113,7 +121,11 @@ class Race:
         self._data.mkdir()
         say(f"Making {rows:,} rows ...")
         data.create(source, rows)
-        self._facts = data.facts(source)
+        self._charges = rows // DATA["charges"].share
+        self._facts = {
+            "orders": data.facts(source),
+            "charges": charges.facts(self._charges),
+        }
         [[self.server]] = source.query("SHOW server_version")
         settings = source.tap_config() | {"filter_schemas": ["public"]}
         (self._data / "tap.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -164,6 +176,7 @@ class Race:
     def _filled(self, text: str) -> str:
         return text.format(
             bench=BENCH,
+            charges=self._charges,
             data=self._data,
             peers=PEERS,
             programs=OURS / "bin",
@@ -171,7 +184,7 @@ class Race:
         )
 
     def _check(self, contender: Contender) -> None:
-        expected, found = self._facts, self._stored(contender)
+        expected, found = self._facts[contender.data], self._stored(contender)
         if contender.result is None:
             expected = expected[:1]
         if tuple(map(str, found)) != tuple(map(str, expected)):
@@ -181,7 +194,8 @@ class Race:
     def _stored(self, contender: Contender) -> tuple[t.Any, ...]:
         if contender.result is None:
             return (counted(measure.log(self._work, 0)),)
-        sql = f"SELECT {FACTS} FROM {self._filled(contender.result)}"  # noqa: S608 our own
+        facts, rows = DATA[contender.data].facts, self._filled(contender.result)
+        sql = f"SELECT {facts} FROM {rows}"  # noqa: S608 our own
         warehouse = self._work / "lake"
         opened = lake.lake(warehouse) if warehouse.exists() else lake.connect()
         with opened as engine:

@@ -10,6 +10,7 @@ import typing as t
 from decimal import Decimal
 from functools import cache
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,7 +20,6 @@ from target_parquet_iceberg.values import Unfit
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    import msgspec
     from jsonschema import FormatChecker
 
     from target_parquet_iceberg.rules import Rule
@@ -53,6 +53,30 @@ def check(value: t.Any, rule: Rule) -> None:
         except Unfit as unfit:
             path = (step, *unfit.path)
             raise Unfit(unfit.expected, path, found=unfit.found) from None
+
+
+def judge(value: t.Any, column: Column) -> None:
+    """Judge a value as it was parsed for a column.
+
+    Raises:
+        Unfit: if the column's rule does not allow it.
+    """
+    if not (column.rule.is_nullable and column.rule.is_free):
+        check(plain(value), column.rule)
+
+
+def plain(value: t.Any) -> t.Any:
+    """Decode a piece of JSON that was left as it is; return any other value.
+
+    Raises:
+        Unfit: if it cannot be decoded.
+    """
+    if not isinstance(value, msgspec.Raw):
+        return value
+    try:
+        return exact_json.decode(value)
+    except exact_json.UNDECODABLE as error:
+        raise Unfit("valid JSON in UTF-8", found=str(error)) from None
 
 
 def undeclared(value: t.Any, rule: Rule) -> Iterator[str]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from target_parquet_iceberg import exact_json
-from target_parquet_iceberg.checks import check, screen, undeclared
+from target_parquet_iceberg.checks import judge, plain, screen, undeclared
 from target_parquet_iceberg.rows import ABSENT, RowParser
 from target_parquet_iceberg.values import Unfit, fit
 from target_parquet_iceberg.wires import WIRES, raw_text, wire
@@ -82,7 +82,7 @@ class Decoder:
             ]
         )
         self._screens = [screen(column) for column in self.columns]
-        self._gaps = [
+        self.gaps = [
             (number, column)
             for number, column in enumerate(self.columns)
             if column.kind in {"array", "object"} and column.rule.has_gaps
@@ -90,7 +90,7 @@ class Decoder:
         self._is_closed = is_closed
         self._also_required = sorted(also_required)
         self._fields = {column.field for column in self.columns}
-        self._rows = RowParser(self.columns, also_required, learns=not is_closed)
+        self.rows = RowParser(self.columns, also_required, learns=not is_closed)
         self._undeclared: Counter[str] = Counter()
 
     def decode(self, records: Sequence[bytes]) -> Block:
@@ -107,18 +107,18 @@ class Decoder:
     def _split(self, records: Sequence[bytes]) -> tuple[dict[int, t.Any], list[int]]:
         parsed: dict[int, t.Any] = {}
         refused: list[int] = []
-        parse = self._rows.parse
+        parse = self.rows.parse
         for index, raw in enumerate(records):
             try:
                 parsed[index] = parse(raw)
             except exact_json.UNDECODABLE:
-                row = self._rows.learn(raw)
+                row = self.rows.learn(raw)
                 if row is None:
                     refused.append(index)
                 else:
                     parsed[index] = row
-                    parse = self._rows.parse
-        self._undeclared.update(self._rows.count(parsed.values()))
+                    parse = self.rows.parse
+        self._undeclared.update(self.rows.count(parsed.values()))
         return parsed, refused
 
     def _vectorise(
@@ -157,12 +157,12 @@ class Decoder:
             if value is ABSENT:
                 continue
             try:
-                _check(value, column)
+                judge(value, column)
             except Unfit as unfit:
                 yield place, _reject(place, "schema", column, unfit, value)
 
     def _note_gaps(self, rows: Iterable[t.Any]) -> None:
-        for number, column in self._gaps:
+        for number, column in self.gaps:
             for row in rows:
                 self._note_inside(column, getattr(row, f"f{number}"))
 
@@ -216,7 +216,7 @@ class Decoder:
 
     def _note(self, parts: Mapping[str, msgspec.Raw]) -> None:
         self._undeclared.update(parts.keys() - self._fields)
-        for _, column in self._gaps:
+        for _, column in self.gaps:
             if column.field in parts:
                 self._note_inside(column, exact_json.decode(parts[column.field]))
 
@@ -254,7 +254,7 @@ def _cell(index: int, column: Column, part: msgspec.Raw | None) -> t.Any:
     try:
         fitted = _fit(value, column)
         stage = "schema"
-        _check(value, column)
+        judge(value, column)
     except Unfit as unfit:
         return _reject(index, stage, column, unfit, value)
     return fitted
@@ -276,21 +276,6 @@ def _fit(value: t.Any, column: Column) -> t.Any:
     if isinstance(value, str) and wire(column) == "decimal number":
         raise Unfit(f"a number that {column.type} holds exactly")
     return fit(value, column.type)
-
-
-def _check(value: t.Any, column: Column) -> None:
-    rule = column.rule
-    if not (rule.is_nullable and rule.is_free):
-        check(_plain(value), rule)
-
-
-def _plain(value: t.Any) -> t.Any:
-    if not isinstance(value, msgspec.Raw):
-        return value
-    try:
-        return exact_json.decode(value)
-    except exact_json.UNDECODABLE as error:
-        raise Unfit("valid JSON in UTF-8", found=str(error)) from None
 
 
 def _without_duty(column: Column) -> Column:
@@ -326,7 +311,7 @@ def _reject(
 
 
 def _type(value: t.Any, path: Iterable[str]) -> str:
-    value = _plain(value)
+    value = plain(value)
     for step in path:
         value = value[int(step) if isinstance(value, list) else step]
     return type(value).__name__

@@ -9,10 +9,50 @@ from functools import partial
 from target_parquet_iceberg.messages import Malformed
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 CHUNK_BYTES = 2**20
 KEPT_BYTES = 2**16
+
+
+class LineReader:
+    """Finds the ends of lines in chunks of any size."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._text = b""
+        self._at = 0
+
+    def lines(self, most: int) -> bytes:
+        """Return the next whole lines, together no more than `most` bytes.
+
+        Nothing, if the next line is longer or has no end.
+        """
+        while True:
+            end = self._text.rfind(b"\n", self._at, self._at + most) + 1
+            if end:
+                return self._up_to(end)
+            if len(self._text) - self._at >= most or not self._pull():
+                return b""
+
+    def readline(self, size: int) -> bytes:
+        """Read to the end of the line, but no more than `size` bytes."""
+        while True:
+            end = self._text.find(b"\n", self._at, self._at + size) + 1
+            is_enough = end or len(self._text) - self._at >= size
+            if is_enough or not self._pull():
+                return self._up_to(end or self._at + size)
+
+    def _up_to(self, end: int) -> bytes:
+        part = self._text[self._at : end]
+        self._at += len(part)
+        return part
+
+    def _pull(self) -> bool:
+        chunk = next(self._chunks, b"")
+        self._text = self._text[self._at :] + chunk
+        self._at = 0
+        return bool(chunk)
 
 
 def split(

@@ -24,7 +24,7 @@ from target_parquet_iceberg.refused import RefusedStreams
 from target_parquet_iceberg.stream_load import StreamLoad
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from dativo_core.dead_letters import DeadLetterOffice
 
@@ -33,6 +33,7 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.mapping import Mapping as StreamMaps
     from target_parquet_iceberg.metadata import Metadata
     from target_parquet_iceberg.plan import Plan
+    from target_parquet_iceberg.runs import Run
     from target_parquet_iceberg.table import Warehouse
 
 logger = logging.getLogger(__name__)
@@ -118,6 +119,22 @@ class Load:
         intake.add(message)
         if intake.is_block_full:
             self._decode(stream)
+
+    def run(self, run: Run) -> Iterator[messages.Message]:
+        """Take a run of lines; yield the messages that have to be taken one by one.
+
+        What is not faultless costs the lines around it, not the run.
+        """
+        stream = self._streams.get(run.stream)
+        if stream is not None and stream.add_run(run):
+            if stream.intake.is_block_full:
+                self._decode(stream)
+            return
+        halves = run.halves() if stream is not None else ()
+        for half in halves:
+            yield from self.run(half)
+        if not halves:
+            yield from run.messages()
 
     def batch(self, message: messages.Batch, mapping: StreamMaps | None = None) -> None:
         """Take the rows of files; if one of them is refused, so is the stream.

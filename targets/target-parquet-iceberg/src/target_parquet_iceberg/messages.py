@@ -85,7 +85,9 @@ Message: t.TypeAlias = Schema | Record | State | ActivateVersion | Batch | Malfo
 ABSENT = msgspec.Raw()
 
 
-class _Line(msgspec.Struct):
+class Line(msgspec.Struct):
+    """All that a message of any type may have."""
+
     type: str
     stream: str = ""
     record: msgspec.Raw = ABSENT
@@ -106,20 +108,28 @@ class _Envelope(msgspec.Struct):
     stream: t.Any = None
 
 
-_decode = msgspec.json.Decoder(_Line).decode
+_decode = msgspec.json.Decoder(Line).decode
 _decode_batch = msgspec.json.Decoder(_Batch).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _KINDS = frozenset({"RECORD", "SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"})
 
 
-def read(lines: Iterable[bytes | Malformed]) -> Iterator[Message]:
-    """Yield the message of every line that is not blank, mark of byte order or not."""
+def read(
+    lines: Iterable[bytes | Malformed], *, is_start: bool = True
+) -> Iterator[Message]:
+    """Yield the message of every line that is not blank.
+
+    Args:
+        lines: The lines.
+        is_start: Whether the first one begins the input, so may have a mark of order.
+    """
     for number, line in enumerate(lines):
         if isinstance(line, Malformed):
             yield line
             continue
-        text = line if number else line.removeprefix(codecs.BOM_UTF8)
+        is_first = is_start and not number
+        text = line.removeprefix(codecs.BOM_UTF8) if is_first else line
         if not text.strip():
             continue
         message = parse(text)
@@ -155,7 +165,7 @@ def _malformed(line: bytes, reason: str) -> Malformed:
     return Malformed(line, reason, stream, kind)
 
 
-def _message(parts: _Line) -> Message | None:
+def _message(parts: Line) -> Message | None:
     match parts.type:
         case "RECORD" if parts.stream and parts.record is not ABSENT:
             return Record(

@@ -14,7 +14,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from target_parquet_iceberg.messages import Record
+# What a record's message says beside it: the time of extraction, the full load.
+Mark: t.TypeAlias = tuple["str | None", "int | None"]
 
 DELETED_AT = Column(
     "_sdc_deleted_at", UTC_MICROS, "string", "When the source deleted it."
@@ -39,19 +40,19 @@ class Metadata:
     sync_started_at: datetime
     clock: Callable[[], datetime]
 
-    def add_to(self, rows: pa.Table, records: Sequence[Record]) -> pa.Table:
-        """Append the columns; `records` are those of the rows, in order."""
+    def add_to(self, rows: pa.Table, marks: Sequence[Mark]) -> pa.Table:
+        """Append the columns; `marks` are those of the rows, in order."""
         count = rows.num_rows
         now = self.clock()
         millis = int(now.timestamp() * 1000)
         started = int(self.sync_started_at.timestamp() * 1000)
         values: dict[str, t.Any] = {
-            "_sdc_extracted_at": [_moment(r.time_extracted) for r in records],
+            "_sdc_extracted_at": _moments([time for time, _ in marks]),
             "_sdc_received_at": [now] * count,
             "_sdc_batched_at": [now] * count,
             "_sdc_deleted_at": [None] * count,
             "_sdc_sequence": [millis] * count,
-            "_sdc_table_version": [record.version for record in records],
+            "_sdc_table_version": [version for _, version in marks],
             "_sdc_sync_started_at": [started] * count,
         }
         for column in COLUMNS:
@@ -60,6 +61,12 @@ class Metadata:
                 field = pa.field(column.name, column.type, metadata={"doc": column.doc})
                 rows = rows.append_column(field, array)
         return rows
+
+
+def _moments(texts: Sequence[str | None]) -> list[datetime | None]:
+    # A tap reads many records at one time.
+    moments = {text: _moment(text) for text in set(texts)}
+    return [moments[text] for text in texts]
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -18,7 +18,13 @@ from target_parquet_iceberg.parquet_entry import Entry
 from target_parquet_iceberg.parquet_files import Files, may_hold
 from target_parquet_iceberg.parquet_log import HINT, Log, TakenError
 from target_parquet_iceberg.plan import Method
-from target_parquet_iceberg.replay import Seen, comparable, fingerprints
+from target_parquet_iceberg.replay import (
+    Seen,
+    all_new,
+    comparable,
+    fingerprints,
+    only,
+)
 from target_parquet_iceberg.resent import UNKNOWN_START, Resent
 
 if t.TYPE_CHECKING:
@@ -200,7 +206,9 @@ class ParquetTable:
         past = self._past(columns)
         seen = self._resent.rows(past, commit)
         rows = conform(commit.rows, columns)
-        return rows if seen is None else rows.filter(past.is_new(rows, seen))
+        if seen is None:
+            return rows
+        return only(rows, past.is_new(rows, seen, commit.keys))
 
     def _merged(self, commit: Commit) -> pa.Schema:
         if commit.rows is None:
@@ -250,8 +258,10 @@ class _Past:
         later = (file for file in self._opened.files if file.sequence > (since or 0))
         return self._seen(Seen(once=False, most=most), later)
 
-    def is_new(self, rows: pa.Table, seen: Seen) -> pa.Array:
+    def is_new(self, rows: pa.Table, seen: Seen, keys: Sequence[str] = ()) -> pa.Array:
         """Tell for each row whether it has not been seen; use up what has."""
+        if seen.lacks(rows, keys):
+            return all_new(rows.num_rows)
         whole = conform(rows, self._columns)
         return seen.is_new(fingerprints(whole, comparable(whole.column_names)))
 

@@ -18,7 +18,7 @@ from pyiceberg.table.snapshots import ancestors_between_ids
 
 from target_parquet_iceberg.evolution import conform
 from target_parquet_iceberg.merge import bounds
-from target_parquet_iceberg.replay import Seen, comparable, fingerprints
+from target_parquet_iceberg.replay import Seen, all_new, comparable, fingerprints
 from target_parquet_iceberg.resent import UNKNOWN_START
 
 if t.TYPE_CHECKING:
@@ -85,8 +85,10 @@ class Past:
                 self._seen(seen, self._appended(snapshot))
         return seen
 
-    def is_new(self, rows: pa.Table, seen: Seen) -> pa.Array:
+    def is_new(self, rows: pa.Table, seen: Seen, keys: Sequence[str] = ()) -> pa.Array:
         """Tell for each row whether it has not been seen; use up what has."""
+        if seen.lacks(rows, keys):
+            return all_new(rows.num_rows)
         whole = conform(rows, self._writer.arrow_schema())
         return seen.is_new(fingerprints(whole, comparable(whole.column_names)))
 

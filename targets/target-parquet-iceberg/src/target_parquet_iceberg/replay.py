@@ -43,6 +43,16 @@ def fingerprints(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
     return pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.large_binary()))
 
 
+def all_new(count: int) -> pa.Array:
+    """Return the answer for rows that have all not been seen."""
+    return pa.repeat(pa.scalar(value=True), count)
+
+
+def only(rows: pa.Table, is_wanted: pa.Array) -> pa.Table:
+    """Return the rows that are wanted, without a copy if all are."""
+    return rows if pc.all(is_wanted).as_py() else rows.filter(is_wanted)
+
+
 def _piece(values: pa.Array) -> pa.Array:
     """Render a column: a length before each value keeps neighbours apart."""
     content = _bytes(values)
@@ -65,6 +75,14 @@ def _bytes(values: pa.Array) -> pa.Array:
     return values.cast(pa.string()).cast(pa.large_binary())
 
 
+def _are_distinct(keys: pa.Table) -> bool:
+    # Arrow and its text may not agree when two floats are equal.
+    if any(pa.types.is_floating(k) or pa.types.is_nested(k) for k in keys.schema.types):
+        return False
+    groups = keys.group_by(keys.column_names).aggregate([])
+    return bool(groups.num_rows == keys.num_rows)
+
+
 class Seen:
     """The rows that may come again.
 
@@ -84,6 +102,15 @@ class Seen:
         copies = self._copies.total()
         return copies if self._most is None else min(self._most, copies)
 
+    def lacks(self, rows: pa.Table, keys: Sequence[str]) -> bool:
+        """Tell whether all rows are certainly new, without a look at the rest of them.
+
+        They are if none is expected, and no two of them have the same keys.
+        """
+        if self._copies and self._most != 0:
+            return False
+        return not self._once or (bool(keys) and _are_distinct(rows.select(keys)))
+
     def copy(self) -> Seen:
         """Return what is left, to be used up on its own."""
         copy = Seen(once=self._once, most=self._most)
@@ -102,7 +129,7 @@ class Seen:
         """Tell for each incoming row whether the table lacks it."""
         is_plain = not self._once or pc.count_distinct(prints).as_py() == len(prints)
         if is_plain and (not self._copies or self._most == 0):
-            return pa.repeat(pa.scalar(value=True), len(prints))
+            return all_new(len(prints))
         return pa.array([self._take(value) for value in prints.to_pylist()], pa.bool_())
 
     def _take(self, value: bytes) -> bool:

@@ -33,8 +33,14 @@ class Past(t.Protocol):
         All that were there, where it is not known when the table had the bookmark.
         """
 
-    def is_new(self, rows: pa.Table, seen: Seen) -> pa.Array:
-        """Tell for each row whether it has not been seen; use up what has."""
+    def is_new(self, rows: pa.Table, seen: Seen, keys: Sequence[str] = ()) -> pa.Array:
+        """Tell for each row whether it has not been seen; use up what has.
+
+        Args:
+            rows: The rows, in the order in which they came.
+            seen: What may come again.
+            keys: The columns that identify a row, if there are any.
+        """
 
 
 class Resent:

@@ -11,8 +11,9 @@ from target_parquet_iceberg import exact_json
 from target_parquet_iceberg.wires import WIRES, wire
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from target_parquet_iceberg.rules import Rule
     from target_parquet_iceberg.schema import Column
 
 # More undeclared fields than these make a record slow, never wrong.
@@ -59,38 +60,74 @@ class RowParser:
         except exact_json.UNDECODABLE:
             return None
 
-    def count(self, rows: Iterable[t.Any]) -> dict[str, int]:
+    def count(self, rows: Collection[t.Any]) -> dict[str, int]:
         """Count the values of every learned field."""
         return {
             name: sum(getattr(row, place, _NOT_SENT) is not _NOT_SENT for row in rows)
             for name, place in zip(self._learned, _places("u"), strict=False)
         }
 
+    @property
+    def learned(self) -> Mapping[str, bool]:
+        """The fields without a column, and whether a record must have them."""
+        return {name: name in self._required for name in self._learned}
+
     def _parser(self) -> Callable[[bytes], t.Any] | None:
-        fields = [
-            _field(place, column)
-            for column, place in zip(self._columns, _places("f"), strict=False)
-        ]
-        names = dict(zip(_places("f"), (c.field for c in self._columns), strict=False))
-        for name, place in zip(self._learned, _places("u"), strict=False):
-            is_required = name in self._required
-            names[place] = name
-            fields.append(
-                (place, msgspec.Raw) if is_required else (place, msgspec.Raw, _NOT_SENT)
-            )
-        try:
-            row = msgspec.defstruct(
-                "Row",
-                fields,
-                rename=names,
-                gc=False,
-                kw_only=True,
-                forbid_unknown_fields=True,
-            )
-        except ValueError:  # msgspec takes no quotes, backslashes or controls in names
-            return None
-        # Numbers inside free parts keep their digits; typed fields are not affected.
-        return msgspec.json.Decoder(row, float_hook=Decimal).decode
+        row = row_type(self._columns, _wires(self._columns), self.learned)
+        return None if row is None else parser(row).decode
+
+
+def row_type(
+    columns: Sequence[Column], parsed: Iterable[t.Any], learned: Mapping[str, bool]
+) -> type[msgspec.Struct] | None:
+    """Return a struct with a place for every column: `f0`, `f1` and so on.
+
+    Args:
+        columns: What there is a column for.
+        parsed: The type to parse the values of each as.
+        learned: Other fields, and whether a record must have them: `u0` and so on.
+
+    Returns:
+        None where msgspec cannot take a name: quotes, backslashes, controls.
+    """
+    fields = [
+        field_of(place, kind, column.rule)
+        for column, kind, place in zip(columns, parsed, _places("f"), strict=False)
+    ]
+    names = dict(zip(_places("f"), (c.field for c in columns), strict=False))
+    for (name, is_required), place in zip(learned.items(), _places("u"), strict=False):
+        names[place] = name
+        fields.append(
+            (place, msgspec.Raw) if is_required else (place, msgspec.Raw, _NOT_SENT)
+        )
+    return struct_type(fields, names)
+
+
+def struct_type(
+    fields: Sequence[tuple[t.Any, ...]], names: Mapping[str, str]
+) -> type[msgspec.Struct] | None:
+    """Return a struct that takes these fields, each under a name, and no others."""
+    try:
+        return msgspec.defstruct(
+            "Row",
+            fields,
+            rename=names,
+            gc=False,
+            kw_only=True,
+            forbid_unknown_fields=True,
+        )
+    except ValueError:
+        return None
+
+
+def parser(kind: t.Any) -> msgspec.json.Decoder[t.Any]:
+    """Return a decoder that leaves numbers inside free parts their digits."""
+    # Typed fields are not affected.
+    return msgspec.json.Decoder(kind, float_hook=Decimal)
+
+
+def _wires(columns: Iterable[Column]) -> t.Iterator[t.Any]:
+    return (WIRES[wire(column)].parsed for column in columns)
 
 
 def _places(letter: str) -> t.Iterator[str]:
@@ -100,8 +137,8 @@ def _places(letter: str) -> t.Iterator[str]:
         number += 1
 
 
-def _field(place: str, column: Column) -> tuple[t.Any, ...]:
-    parsed, rule = WIRES[wire(column)].parsed, column.rule
+def field_of(place: str, parsed: t.Any, rule: Rule) -> tuple[t.Any, ...]:
+    """Return a field of a struct that takes what a rule lets pass."""
     # Raw takes null by itself and cannot be part of a union.
     if rule.is_nullable and parsed is not msgspec.Raw:
         parsed = t.Optional[parsed]  # noqa: UP045

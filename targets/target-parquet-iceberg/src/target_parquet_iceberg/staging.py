@@ -23,6 +23,7 @@ from target_parquet_iceberg.merge import last_by_key
 from target_parquet_iceberg.past import Past
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.reconcile import reconcile
+from target_parquet_iceberg.replay import only
 from target_parquet_iceberg.resent import Resent
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
 from target_parquet_iceberg.transactions import LightTransaction
@@ -238,7 +239,7 @@ class Staging:
         past = self._past(writer)
         seen = self._resent.rows(past, commit)
         if seen is not None:
-            rows = rows.filter(past.is_new(rows, seen))
+            rows = only(rows, past.is_new(rows, seen, keys))
         return writer.append(rows)
 
 

@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg.intake import StreamIntake
     from target_parquet_iceberg.plan import Plan
+    from target_parquet_iceberg.runs import Run
     from target_parquet_iceberg.table import HeldFile, Table
 
 Json: t.TypeAlias = dict[str, t.Any]
@@ -87,6 +88,11 @@ class StreamLoad:
         self.declared = plan
         self._is_settled = False
         self.intake.reshape(plan)
+
+    def add_run(self, run: Run) -> bool:
+        """Take a run of lines, if every one of them is a faultless record."""
+        self._settle_once()
+        return self.intake.add_run(run)
 
     def decode(self) -> list[DeadLetter]:
         """Decode the block into the stage; return what could not be stored."""

@@ -25,12 +25,14 @@ from target_parquet_iceberg.reader import MessageReader
 from target_parquet_iceberg.settings import SCHEMA, with_defaults
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
     from target_parquet_iceberg.load import Load
     from target_parquet_iceberg.mapping import Mapping
+    from target_parquet_iceberg.runs import Run
 
 
 class NoSchemaError(DataLimitError, RecordsWithoutSchemaException):
@@ -59,8 +61,9 @@ class TargetParquetIceberg(Target):
 
     def __init__(self, **options: t.Any) -> None:
         super().__init__(**options)
-        limit = with_defaults(self.config)["max_line_bytes"]
-        t.cast("MessageReader", self.message_reader).max_line_bytes = limit
+        reader = t.cast("MessageReader", self.message_reader)
+        reader.max_line_bytes = with_defaults(self.config)["max_line_bytes"]
+        reader.take = self._take
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, t.Any]) -> None:
@@ -105,6 +108,10 @@ class TargetParquetIceberg(Target):
             return
         for record in self._mapping.records(message_dict):
             self.load.record(record)
+
+    def _take(self, run: Run) -> Iterable[messages.Message]:
+        is_mapped = not isinstance(self._mapping, Unmapped)
+        return run.messages() if is_mapped else self.load.run(run)
 
     def _process_state_message(self, message_dict: t.Any) -> None:
         self.load.state(message_dict.value)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from target_parquet_iceberg.values import NON_FINITE, Unfit, fit
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from target_parquet_iceberg.schema import Column
 
@@ -24,10 +24,21 @@ _LAST = pa.scalar(datetime.max)  # noqa: DTZ901
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """How values of a column arrive: the type to parse, the cast to Arrow."""
+    """How values of a column arrive.
+
+    Args:
+        parsed: The type to parse.
+        raw: Makes parsed values an Arrow array, of the column's type or of text.
+        finish: Makes the column's type of that array, and of several ones joined.
+    """
 
     parsed: t.Any
-    to_arrow: Callable[[list[t.Any], pa.DataType], pa.Array]
+    raw: Callable[[Sequence[t.Any], pa.DataType], pa.Array]
+    finish: Callable[[pa.Array, pa.DataType], pa.Array]
+
+    def to_arrow(self, values: Sequence[t.Any], kind: pa.DataType) -> pa.Array:
+        """Return the values as an array of the column's type."""
+        return self.finish(self.raw(values, kind), kind)
 
 
 def wire(column: Column) -> str:
@@ -41,33 +52,42 @@ def wire(column: Column) -> str:
     return str(column.type).split("[")[0]
 
 
-def _plain(values: list[t.Any], kind: pa.DataType) -> pa.Array:
+def _values(values: Sequence[t.Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def _cast(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    return pa.array(values, pa.string()).cast(kind)
+def _texts(values: Sequence[t.Any], _kind: pa.DataType) -> pa.Array:
+    return pa.array(values, pa.string())
 
 
-def _decimal_texts(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    text = pa.array(values, pa.string())
-    exponent = pc.or_(pc.match_substring(text, "e"), pc.match_substring(text, "E"))
+def _as_is(values: pa.Array, _kind: pa.DataType) -> pa.Array:
+    return values
+
+
+def _decimals(text: pa.Array, kind: pa.DataType) -> pa.Array:
     longest = pc.max(pc.binary_length(text)).as_py() or 0
-    if longest > _LONGEST or pc.any(exponent).as_py():
+    if longest > _LONGEST or _has_exponent(text):
         raise Unfit(str(kind))
     # Arrow scales without looking for overflow: "4" as decimal(38, 38) is 0.597...
-    return text.cast(pa.decimal256(76, kind.scale)).cast(kind)
+    is_safe = longest + kind.scale <= _LONGEST
+    wide = pa.decimal128(38, kind.scale) if is_safe else pa.decimal256(76, kind.scale)
+    return text.cast(wide).cast(kind)
 
 
 # Beyond this, or with an exponent, Arrow makes 0.00 of "1e-231".
 _LONGEST = 38
 
 
-def _decimals(values: list[t.Any], kind: pa.DataType) -> pa.Array:
+def _has_exponent(text: pa.Array) -> bool:
+    content = bytes(text.buffers()[2] or b"")
+    return b"e" in content or b"E" in content
+
+
+def _number_texts(values: Sequence[t.Any], kind: pa.DataType) -> pa.Array:
     if not {type(value) for value in values} <= _EXACT_NUMBERS:
         raise Unfit(str(kind))
     texts = [str(v) if type(v) in _DIGITS else None for v in values]
-    return _decimal_texts(texts, kind)
+    return pa.array(texts, pa.string())
 
 
 _DIGITS = frozenset({int, Decimal})
@@ -75,8 +95,8 @@ _DIGITS = frozenset({int, Decimal})
 _EXACT_NUMBERS = {*_DIGITS, type(None), msgspec.UnsetType}
 
 
-def _moment(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    moments = _cast(values, kind)
+def _moments(text: pa.Array, kind: pa.DataType) -> pa.Array:
+    moments = text.cast(kind)
     limits = pc.min_max(moments.cast(pa.timestamp("us")))
     # Arrow counts further than Python and most engines do.
     if limits["min"].is_valid and not (
@@ -87,28 +107,33 @@ def _moment(values: list[t.Any], kind: pa.DataType) -> pa.Array:
     return moments
 
 
-def _clock(values: list[t.Any], kind: pa.DataType) -> pa.Array:
+def _clocks(text: pa.Array, kind: pa.DataType) -> pa.Array:
     # Arrow casts no string to time64, but any ISO timestamp.
     day = pa.scalar("1970-01-01T")
-    text = pc.binary_join_element_wise(day, pa.array(values, pa.string()), "")
-    return text.cast(pa.timestamp("us")).cast(kind)
+    moments = pc.binary_join_element_wise(day, text, "")
+    return moments.cast(pa.timestamp("us")).cast(kind)
 
 
-def _real(values: list[t.Any], kind: pa.DataType) -> pa.Array:
-    if any(type(value) is str for value in values):
-        values = [NON_FINITE[v] if type(v) is str else v for v in values]
-    wide = pa.array(values, pa.float64())
+def _reals(values: Sequence[t.Any], _kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, pa.float64())
+    except (pa.ArrowException, TypeError):
+        named = [NON_FINITE[v] if type(v) is str else v for v in values]
+        return pa.array(named, pa.float64())
+
+
+def _narrow(wide: pa.Array, kind: pa.DataType) -> pa.Array:
     narrow = wide.cast(kind)
     if kind != wide.type and not pc.is_inf(narrow).equals(pc.is_inf(wide)):
         raise Unfit(str(kind))
     return narrow
 
 
-def _json(values: list[t.Any], kind: pa.DataType) -> pa.Array:
+def _json(values: Sequence[t.Any], kind: pa.DataType) -> pa.Array:
     return pa.array([raw_text(value) for value in values], kind)
 
 
-def _nested(values: list[t.Any], kind: pa.DataType) -> pa.Array:
+def _nested(values: Sequence[t.Any], kind: pa.DataType) -> pa.Array:
     return pa.array([fit(value, kind) for value in values], kind)
 
 
@@ -118,21 +143,31 @@ def _bounded(bits: int) -> t.Any:
 
 
 WIRES = {
-    "boolean": Wire(bool, _plain),
-    "int32": Wire(_bounded(32), _plain),
-    "int64": Wire(_bounded(64), _plain),
-    "real": Wire(float | t.Literal["NaN", "Infinity", "-Infinity"], _real),
-    "decimal text": Wire(str, _decimal_texts),
-    "decimal number": Wire(t.Any, _decimals),
-    "string": Wire(str, _plain),
-    "binary": Wire(bytes, _plain),
-    "date32": Wire(str, _moment),
-    "timestamp": Wire(str, _moment),
-    "time64": Wire(str, _clock),
-    "json": Wire(msgspec.Raw, _json),
-    "array": Wire(list, _nested),
-    "object": Wire(dict, _nested),
+    "boolean": Wire(bool, _values, _as_is),
+    "int32": Wire(_bounded(32), _values, _as_is),
+    "int64": Wire(_bounded(64), _values, _as_is),
+    "real": Wire(float | t.Literal["NaN", "Infinity", "-Infinity"], _reals, _narrow),
+    "decimal text": Wire(str, _texts, _decimals),
+    "decimal number": Wire(t.Any, _number_texts, _decimals),
+    "string": Wire(str, _values, _as_is),
+    "binary": Wire(bytes, _values, _as_is),
+    "date32": Wire(str, _texts, _moments),
+    "timestamp": Wire(str, _texts, _moments),
+    "time64": Wire(str, _texts, _clocks),
+    "json": Wire(msgspec.Raw, _json, _as_is),
+    "array": Wire(list, _nested, _as_is),
+    "object": Wire(dict, _nested, _as_is),
 }
+
+
+def _decimal_texts(values: Sequence[t.Any], kind: pa.DataType) -> pa.Array:
+    if {type(value) for value in values} <= {str, type(None)}:
+        return _texts(values, kind)
+    return _number_texts(values, kind)
+
+
+# Inside an object it is not known whether decimals come as texts or as numbers.
+DECIMAL = Wire(t.Any, _decimal_texts, _decimals)
 
 
 def raw_text(value: msgspec.Raw | None) -> str | None:
