@@ -123,7 +123,8 @@ class StreamIntake:
         positions = pc.add(places, self.seen)
         self.seen += count
         if self._metadata is not None:
-            rows = self._metadata.add_to(rows, [like] * rows.num_rows)
+            marks = [(like.time_extracted, like.version)] * rows.num_rows
+            rows = self._metadata.add_to(rows, marks)
         self.stage.add(rows.append_column(POSITION, positions))
 
     def hold(self, file: HeldFile) -> None:

@@ -62,19 +62,18 @@ def _written_and_read() -> list[tuple[t.Any, ...]]:
             columns = plan(Schema("t", {"properties": properties}, ("id",)), settings)
             fields = [(column.name, column.type) for column in columns.columns]
             table = catalog.create_table("probe.t", pa.schema(fields))
-            for numbers, word, rule in STEPS:
+            # The second step is to write position deletes.
+            by_deletes = CostRule(small_bytes=0, hit_ratio=1.0)
+            steps = (([1, 2, 3], "old", CostRule()), ([1, 4], "new", by_deletes))
+            for numbers, word, rule in steps:
                 ids = pa.array(numbers, pa.int64())
                 rows = pa.table({"id": ids, "v": [word] * len(numbers)})
                 gone = pa.table({"id": pa.array([3], pa.int64())})
-                writer = SnapshotWriter(LightTransaction(table), rule=CostRule(*rule))
+                writer = SnapshotWriter(LightTransaction(table), rule=rule)
                 writer.commit(writer.upsert(rows, ["id"], gone), {"step": word})
                 writer.send()
             read = catalog.load_table("probe.t").scan().to_arrow().sort_by("id")
             return [(row["id"], row["v"]) for row in read.to_pylist()]
-
-
-# The rows of each step, and the rule: the second one is to write position deletes.
-STEPS = (([1, 2, 3], "old", (2**23, 0.3)), ([1, 4], "new", (0, 1.0)))
 
 
 def _unusable(found: str, why: str) -> ConfigurationError:

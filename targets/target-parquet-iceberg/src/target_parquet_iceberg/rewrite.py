@@ -17,6 +17,7 @@ from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import (
     ArrowScan,
     _read_all_delete_files,
+    schema_to_pyarrow,
 )
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.table.snapshots import (
@@ -28,6 +29,7 @@ from pyiceberg.table.snapshots import (
 from pyiceberg.table.update import AssertTableUUID
 
 from target_parquet_iceberg.data_files import DataFileWriter
+from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.inventory import DELETED
 from target_parquet_iceberg.row_delta import RowDelta
 
@@ -193,8 +195,12 @@ def rewrite(
     if all rows are deleted.
     """
     writer = DataFileWriter(metadata, io, written=written)
-    pieces = map(
-        pa.Table.from_batches, _chunks(_live_batches(io, metadata, group.tasks))
+    columns = plain(schema_to_pyarrow(metadata.schema(), include_field_ids=False))
+    pieces = (
+        pa.concat_tables(
+            [conform(pa.Table.from_batches([batch]), columns) for batch in batches]
+        )
+        for batches in _chunks(_live_batches(io, metadata, group.tasks))
     )
     rows = sum(task.file.record_count for task in group.tasks)
     for _ in writer.rewrite(pieces, group.tasks[0].file, min(rows, CHUNK_ROWS)):

@@ -32,12 +32,13 @@ from pyiceberg.table.update import (
 )
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
-from target_parquet_iceberg.data_files import DataFileWriter, data_file_name
+from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.equality import check_possible, write_equality_deletes
 from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.file_io import WholeFile
 from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import bounds, hits
+from target_parquet_iceberg.naming import data_file_name
 from target_parquet_iceberg.past import within
 from target_parquet_iceberg.placing import place
 from target_parquet_iceberg.row_delta import RowDelta, write_position_deletes

@@ -91,7 +91,7 @@ class StreamLoad:
 
     def add_run(self, run: Run) -> bool:
         """Take a run of lines, if every one of them is a faultless record."""
-        self._settle_once()
+        self.settle()
         return self.intake.add_run(run)
 
     def decode(self) -> list[DeadLetter]:
