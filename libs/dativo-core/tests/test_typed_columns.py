@@ -34,7 +34,12 @@ def of(numbers, kind):
     [
         (pa.array([1, None], pa.int16()), pa.int32(), [1, None], None),
         (pa.array(["1.50", None]), pa.decimal128(9, 3), [Decimal("1.500"), None], None),
-        (pa.array(["1.5", "nan", None]), pa.decimal128(9, 3), [Decimal("1.500"), None], 1),
+        (
+            pa.array(["1.5", "nan", None]),
+            pa.decimal128(9, 3),
+            [Decimal("1.500"), None],
+            1,
+        ),
         (of([0, None], DAY), DAY, [date(1970, 1, 1), None], None),
         (of([0, -719163, 2932897, None], DAY), DAY, [date(1970, 1, 1), None], 2),
         (of([0, 2**62], MOMENT), MOMENT, [datetime(1970, 1, 1)], 1),  # noqa: DTZ001
@@ -105,7 +110,12 @@ def test_records_get_the_texts_of_postgres() -> None:
     """Also for what Python and Arrow have no words for."""
     epoch = 946_684_800_000_000
     days = of([-2147472692, -2147472691, -735160, 2932897, 0, None], DAY)
-    micros = [-(2**63) + epoch - 1, -(2**63) + epoch, -62_198_755_200_000_000, 1_500_000]
+    micros = [
+        -(2**63) + epoch - 1,
+        -(2**63) + epoch,
+        -62_198_755_200_000_000,
+        1_500_000,
+    ]
     assert recorded(days).to_pylist() == [
         "infinity",
         "-infinity",
