@@ -1,8 +1,11 @@
-"""A tap that makes rows: `generator.py MODE COUNT EVERY PHASE VERSION STATE [FOLDER]`.
+"""A tap that makes rows.
+
+`generator.py MODE COUNT EVERY PHASE VERSION STATE [FOLDER]`
 
 It tells its start state first, as taps of the SDK do, and sends a STATE after every
 EVERY rows. With a folder the rows before a STATE go into a Parquet file there, and a
-BATCH names it, as those of tap-postgres do. Mode `versions` makes full loads that go on after a cut, as tap-postgres.
+BATCH names it, as those of tap-postgres do. Mode `versions` makes full loads that go
+on after a cut, as tap-postgres.
 """
 
 from __future__ import annotations
