@@ -17,7 +17,12 @@ SEED = 7
 # `nox -s chaos` kills a thousand times, and with the REST catalog too.
 @pytest.mark.parametrize(
     ("catalog", "kills"),
-    [("sqlite", 24), ("parquet", 9), pytest.param("rest", 6, marks=pytest.mark.slow)],
+    [
+        ("sqlite", 24),
+        ("parquet", 9),
+        ("files", 12),
+        pytest.param("rest", 6, marks=pytest.mark.slow),
+    ],
 )
 def test_nothing_is_lost_and_nothing_comes_twice(catalog, kills, tmp_path, capfd):
     """SIGKILLs, two copies at once, lost state stores: 0 lost, 0 duplicate."""

@@ -18,8 +18,9 @@ from harness import BrokenPromiseError, Round
 from lakes import Folder, Lake
 from source import MODES, PLAIN_MODES
 
-# How many kills each gets; the REST catalog is slower. `parquet` has no catalog.
-SHARES = {"sqlite": 4, "rest": 1, "parquet": 4}
+# How many kills each gets; the REST catalog is slower. `parquet` has no catalog, and
+# with `files` the rows come in files, to the catalog of `sqlite`.
+SHARES = {"sqlite": 4, "rest": 1, "parquet": 4, "files": 2}
 
 
 def main() -> int:
@@ -76,7 +77,7 @@ def _play(
 @contextlib.contextmanager
 def _catalog(name: str) -> t.Iterator[dict[str, t.Any]]:
     if name != "rest":
-        yield {"format": "parquet"} if name == "parquet" else {}
+        yield {"parquet": {"format": "parquet"}, "files": {"files": True}}.get(name, {})
         return
     with SeaweedServer() as server:
         yield {

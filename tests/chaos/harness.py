@@ -106,6 +106,9 @@ class Round:
         version = next(self._versions)
         state = json.dumps(start or {})
         arguments = [self.mode, self.count, EVERY, self.phase, version, state]
+        if self.lake.staging:
+            arguments.append(self.lake.staging)
+            self.totals["pipes of files"] += 1
         return Pipe.start(self.lake.config, arguments, kill, self.folder / "log")
 
     def _hear(self, state: t.Any) -> None:

@@ -35,6 +35,10 @@ class Home:
     """The folder of one round, and the settings of its target."""
 
     def __init__(self, folder: Path, base: dict[str, t.Any], mode: str) -> None:
+        base = dict(base)
+        self.staging = ""
+        if base.pop("files", False):
+            self.staging = str(folder / "lake" / "_staging")
         self.settings = {
             "warehouse": str(folder / "lake"),
             **base,

@@ -83,7 +83,9 @@ class Pipe:
             target=listen, args=(str(config), given, said, str(log)), daemon=True
         )
         target.start()
-        command = [sys.executable, "-S", "-E", GENERATOR, *map(str, arguments)]
+        # Without the packages it starts in no time; files need them.
+        bare = [] if arguments[6:] else ["-S"]
+        command = [sys.executable, *bare, "-E", GENERATOR, *map(str, arguments)]
         with log.open("ab") as errors:
             tap = subprocess.Popen(command, stdout=handed.fileno(), stderr=errors)
         for pipe in (given, handed, said):

@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from dativo_core.arrow_types import file_schema
 from dativo_core.batch_files import BatchConfig, BatchFiles
+from pyiceberg.exceptions import CommitFailedException
+from target_parquet_iceberg import batch_rows
+from target_parquet_iceberg.snapshots import SnapshotWriter
 
 KEY = ("id",)
-EVERY_STATE = {"commit_interval_seconds": 0}
+UNMOVED = [{"bookmarks": {}}]
 
 
 def stage(lake, schema, rows, **options):
@@ -356,3 +359,145 @@ def test_old_files_are_swept(lake, say) -> None:
     assert lake.load(schema, say.record("s", id=2), say.state(s=1)).code == 0
     assert staged(lake) == [young]
     assert lake.load(schema, maintenance={"enabled": False}).code == 0
+
+
+def test_commit_that_fails_leaves_the_file_to_the_next_run(
+    lake, say, monkeypatch
+) -> None:
+    """Storage goes away before the catalog is asked: nothing of the file is lost."""
+    schema = say.schema("s", KEY, id="integer")
+    lake.load(schema)
+    message = stage(lake, schema, [{"id": 1}])
+    waiting = staged(lake)
+
+    def fail(_writer):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SnapshotWriter, "send", fail)
+        assert lake.load(schema, message, say.state(s=1)).code == 75
+    assert (staged(lake), lake.data_files()) == (waiting, set())
+    assert lake.load(schema, message, say.state(s=1)).code == 0
+    assert (ids(lake), adopted(lake), staged(lake)) == ([1], 1, [])
+
+
+def test_refused_commit_adopts_again(lake, say, monkeypatch) -> None:
+    """Each attempt has a name of its own for the file; one of them stays."""
+    schema = say.schema("s", KEY, id="integer")
+    lake.load(schema)
+    message = stage(lake, schema, [{"id": 1}])
+    send, sent = SnapshotWriter.send, []
+
+    def refuse_once(writer):
+        sent.append(writer)
+        if len(sent) == 1:
+            raise CommitFailedException
+        send(writer)
+
+    monkeypatch.setattr(SnapshotWriter, "send", refuse_once)
+    assert lake.load(schema, message, say.state(s=1)).code == 0
+    assert (len(sent), ids(lake), len(lake.data_files())) == (2, [1], 1)
+
+
+def test_commit_whose_answer_is_lost_is_taken_once(lake, say, monkeypatch) -> None:
+    """It has landed: the file is the table's, and gone from staging."""
+    schema = say.schema("s", KEY, id="integer")
+    lake.load(schema)
+    message = stage(lake, schema, [{"id": 1}])
+    send = SnapshotWriter.send
+
+    def send_unheard(writer):
+        send(writer)
+        raise TimeoutError
+
+    monkeypatch.setattr(SnapshotWriter, "send", send_unheard)
+    assert lake.load(schema, message, say.state(s=1)).code == 0
+    assert (ids(lake), adopted(lake), staged(lake)) == ([1], 1, [])
+    assert len(lake.data_files()) == 1
+
+
+def test_disk_without_links_gets_a_copy(lake, say, monkeypatch) -> None:
+    """As another disk would."""
+
+    def cannot(*_paths):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", cannot)
+    schema = say.schema("s", KEY, id="integer")
+    message = stage(lake, schema, [{"id": 1}])
+    assert lake.load(schema, message, say.state(s=1)).code == 0
+    assert (ids(lake), adopted(lake), staged(lake)) == ([1], 1, [])
+
+
+def test_parquet_that_swells_is_refused(lake, say, monkeypatch) -> None:
+    """The footer tells how large the pages are; ours are no bombs."""
+    monkeypatch.setattr(batch_rows, "MAX_PARQUET_RATIO", 0)
+    monkeypatch.setattr(batch_rows, "MAX_PARQUET_SLACK", 10)
+    schema = say.schema("s", KEY, id="integer")
+    found = lake.load(schema, stage(lake, schema, [{"id": 1}]), say.state(s=1))
+    [letter] = lake.dead()
+    assert (found.code, found.states, letter["stage"]) == (78, UNMOVED, "batch")
+
+
+def test_file_of_a_stream_that_is_not_known(lake, say) -> None:
+    """Its rows are nowhere, so its bookmark stays; files after it are refused too."""
+    schema = say.schema("s", KEY, id="integer")
+    message = stage(lake, schema, [{"id": 1}])
+    found = lake.load(message, schema, message, say.state(s=1))
+    letters = [letter["stage"] for letter in lake.dead()]
+    assert (found.code, letters, len(staged(lake))) == (78, ["batch", "schema"], 1)
+
+
+def test_maps_that_end_a_stream_end_all_that_it_becomes(lake, say) -> None:
+    """A file that is refused is refused for each alias."""
+    schema = say.schema("s", KEY, id="integer")
+    maps = {"stream_maps": {"s": {"__alias__": "t"}}}
+    gone = batch("s", (lake.folder / "_staging/gone.parquet").as_uri())
+    later = say.record("s", id=1)
+    found = lake.load(schema, gone, later, say.state(s=1), **maps)
+    assert found.code == 78
+    assert [letter["stage"] for letter in lake.dead()] == ["batch", "schema"]
+
+
+def test_required_columns_and_columns_that_are_absent(lake, say) -> None:
+    """Null is refused where a value is required; what the file lacks is null."""
+    schema = say.schema("s", KEY, id="integer", v={"type": "string"}, w="string")
+    schema["schema"]["required"] = ["v"]
+    table = pa.table({"id": pa.array([1, 2]), "v": ["x", None]})
+    path = lake.folder / "_staging/x.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(table, path)
+    assert lake.load(schema, batch("s", path.as_uri()), say.state(s=1)).code == 0
+    assert lake.rows("s") == [{"id": 1, "v": "x", "w": None}]
+    assert [(d["stage"], d["path"]) for d in lake.dead()] == [("schema", "v")]
+
+
+def test_years_inside_lists_are_looked_at(lake, say) -> None:
+    """No engine reads them, so the file is refused, and its stream with it."""
+    days = {"type": ["array", "null"], "items": {"type": "string", "format": "date"}}
+    schema = say.schema("s", KEY, id="integer", l=days)
+    numbers = pa.array([[7_000_000]], pa.list_(pa.field("element", pa.int32())))
+    table = pa.table({"id": [1], "l": numbers.view(pa.list_(pa.date32()))})
+    path = lake.folder / "_staging/x.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(table, path)
+    found = lake.load(schema, batch("s", path.as_uri()), say.state(s=1))
+    assert (found.code, [d["stage"] for d in lake.dead()]) == (78, ["batch"])
+
+
+def test_line_that_is_too_long_is_a_dead_letter(lake, say) -> None:
+    """In a file as in the pipe."""
+    schema = say.schema("s", KEY, id="integer")
+    lines = [b'{"id": 1}', b'{"id": 2, "v": "' + b"x" * 2000 + b'"}', b'{"id": 3}']
+    url = packed(lake.folder / "_staging", lines)
+    message = batch("s", url, kind="jsonl", compression="gzip")
+    assert lake.load(schema, message, say.state(s=1), max_line_bytes=1024).code == 0
+    assert (ids(lake), len(lake.dead())) == ([1, 3], 1)
+
+
+def test_malformed_batch_ends_its_stream(lake, say) -> None:
+    """A BATCH that is no message says nothing of its rows: the bookmark stays."""
+    schema = say.schema("s", KEY, id="integer")
+    broken = {"type": "BATCH", "stream": "s", "version": "x"}
+    found = lake.load(schema, broken, say.state(s=1))
+    assert (found.code, found.states) == (78, UNMOVED)

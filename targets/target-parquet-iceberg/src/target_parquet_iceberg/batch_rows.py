@@ -42,6 +42,8 @@ ROWS_AT_ONCE = 32_768
 MAX_RATIO = 100
 MAX_RATIO_SLACK = 16 * 2**20
 MAX_BYTES = 64 * 2**30
+MAX_PARQUET_RATIO = 1000
+MAX_PARQUET_SLACK = 256 * 2**20
 _DAYS = (date.min.toordinal() - 719163, date.max.toordinal() - 719163)
 _DAY_MICROS = 86_400_000_000
 _LIMITS = {
@@ -88,6 +90,12 @@ def open_parquet(file: BatchFile) -> pq.ParquetFile:
     """
     with readable("a Parquet file"):
         opened = pq.ParquetFile(file.system.open_input_file(file.path))
+    whole = sum(
+        opened.metadata.row_group(number).total_byte_size
+        for number in range(opened.num_row_groups)
+    )
+    if whole > MAX_PARQUET_RATIO * file.bytes + MAX_PARQUET_SLACK:
+        raise RefusedError("pages in proportion to the file", f"{whole} bytes of them")
     names = opened.schema_arrow.names
     if len(set(names)) < len(names):
         raise RefusedError("columns with names of their own", "a name that comes twice")

@@ -108,7 +108,7 @@ class Roots:
 
     def _file(self, url: str, kind: str, compression: str, place: str) -> BatchFile:
         try:
-            root, path, system, info = self._found(url)
+            path, system, info = self._found(url)
         except RefusedError as refusal:
             raise RefusedError(refusal.expected, refusal.found, place) from None
         except (OSError, RuntimeError, ValueError) as error:  # a loop of links, say
@@ -117,13 +117,14 @@ class Roots:
         if info.size > MAX_FILE_BYTES:
             expected = f"at most {MAX_FILE_BYTES} bytes"
             raise RefusedError(expected, f"{info.size} bytes", place)
-        is_ours = root == self._staging
+        whole = url if system.type_name == "s3" else path
+        is_ours = whole.startswith(f"{self._staging}/")
         written_at = info.mtime_ns / 1e9 if info.mtime_ns else 0.0
         return BatchFile(
             system, path, info.size, is_ours, kind, compression, written_at
         )
 
-    def _found(self, url: str) -> tuple[str, str, pafs.FileSystem, pafs.FileInfo]:
+    def _found(self, url: str) -> tuple[str, pafs.FileSystem, pafs.FileInfo]:
         parts = urlsplit(url)
         if parts.scheme not in _SCHEMES or "::" in url:
             found = f"a {parts.scheme[:10] or 'nameless'} URL"
@@ -136,29 +137,29 @@ class Roots:
             raise RefusedError("a file of this machine", "another host")
         return self._local(unquote(parts.path))
 
-    def _local(self, text: str) -> tuple[str, str, pafs.FileSystem, pafs.FileInfo]:
+    def _local(self, text: str) -> tuple[str, pafs.FileSystem, pafs.FileInfo]:
         try:
             path = Path(text).resolve(strict=True)
         except FileNotFoundError:
             path = Path(text).resolve()
             _allowed(str(path), self._roots)  # say nothing of what is elsewhere
             raise RefusedError("a file", "nothing") from None
-        root = _allowed(str(path), self._roots)
+        _allowed(str(path), self._roots)
         if not stat.S_ISREG(path.stat().st_mode):
             raise RefusedError("a file", "a folder, or something else")
         system = pafs.LocalFileSystem()
-        return root, str(path), system, system.get_file_info(str(path))
+        return str(path), system, system.get_file_info(str(path))
 
-    def _object(self, url: str) -> tuple[str, str, pafs.FileSystem, pafs.FileInfo]:
+    def _object(self, url: str) -> tuple[str, pafs.FileSystem, pafs.FileInfo]:
         path = url.removeprefix("s3://")
         if not all(step.strip(".") for step in path.split("/")):
             raise RefusedError("a URL of an object", "empty or dotted steps")
-        root = _allowed(url, self._roots)
+        _allowed(url, self._roots)
         system = self._s3()
         info = system.get_file_info(path)
         if info.type != pafs.FileType.File:
             raise RefusedError("an object", "nothing")
-        return root, path, system, info
+        return path, system, info
 
 
 def remove(file: BatchFile) -> None:
@@ -177,12 +178,9 @@ def _root(root: str) -> str:
     return root.rstrip("/") if is_remote(root) else str(local(root))
 
 
-def _allowed(place: str, roots: Sequence[str]) -> str:
-    for root in roots:
-        if place.startswith(f"{root}/"):
-            return root
-    expected = "a file below one of batch_roots"
-    raise RefusedError(expected, "one that is elsewhere")
+def _allowed(place: str, roots: Sequence[str]) -> None:
+    if not any(place.startswith(f"{root}/") for root in roots):
+        raise RefusedError("a file below one of batch_roots", "one that is elsewhere")
 
 
 def _encoding(encoding: t.Any) -> tuple[str, str]:
