@@ -1,0 +1,154 @@
+"""HTTP/1.1 on loopback: one thread, whatever the number of connections."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import socket
+import struct
+import typing as t
+
+from dativo_sandbox.process import LOOPBACK
+from dativo_sandbox.stripe.messages import Request, Response
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dativo_sandbox.stripe.simulator import Simulator
+
+_END = b"\r\n\r\n"
+_DROPS = 20
+# A socket that lingers for no time ends with a reset.
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Connection(asyncio.Protocol):
+    """One client, which may send many requests, one after the other.
+
+    Args:
+        simulator: What answers.
+        latency_seconds: How long every response of the API waits.
+    """
+
+    def __init__(self, simulator: Simulator, latency_seconds: float) -> None:
+        self._simulator = simulator
+        self._latency = latency_seconds
+        self._loop = asyncio.get_running_loop()
+        self._buffer = b""
+        self._is_busy = False
+        self._leave: Callable[[], None] | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a new client."""
+        self._transport = t.cast("asyncio.Transport", transport)
+        self._socket = t.cast("socket.socket", transport.get_extra_info("socket"))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Forget a client that is gone, and what it waits for."""
+        for timer in self._timers:
+            timer.cancel()
+        self._done()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a request once it is whole."""
+        self._buffer += data
+        self._next()
+
+    def _next(self) -> None:
+        if self._is_busy:
+            return
+        request, self._buffer = parse(self._buffer)
+        if request is None:
+            return
+        self._is_busy = True
+        response, self._leave = self._simulator.respond(request)
+        wait = self._latency if request.path.startswith("/v1/") else 0.0
+        if response.delivery.kind == "hang":
+            wait = response.delivery.seconds
+        self._later(wait, lambda: self._deliver(response))
+
+    def _deliver(self, response: Response) -> None:
+        data = serialise(response)
+        kind, cut = response.delivery.kind, len(data) - len(response.body) // 2
+        if kind == "reset":
+            self._reset()
+        elif kind == "reset_midway":
+            self._transport.write(data[:cut])
+            self._later(0.0, self._reset)
+        elif kind == "truncate":
+            self._transport.write(data[:cut])
+            self._transport.close()
+        elif kind == "drip":
+            self._drip(data, len(data) // _DROPS + 1, response.delivery.seconds)
+        else:
+            self._transport.write(data)
+            self._finish()
+
+    def _drip(self, data: bytes, size: int, seconds: float) -> None:
+        self._transport.write(data[:size])
+        if len(data) <= size:
+            self._finish()
+            return
+        self._later(seconds / _DROPS, lambda: self._drip(data[size:], size, seconds))
+
+    def _reset(self) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self._transport.abort()
+
+    def _finish(self) -> None:
+        self._done()
+        self._is_busy = False
+        self._next()
+
+    def _done(self) -> None:
+        leave, self._leave = self._leave, None
+        if leave:
+            leave()
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        if not seconds:
+            act()
+            return
+        self._timers = [timer for timer in self._timers if not timer.cancelled()]
+        self._timers = [self._loop.call_later(seconds, act)]
+
+
+def parse(data: bytes) -> tuple[Request | None, bytes]:
+    """Take one request off what has come, if it is there whole."""
+    head, found, rest = data.partition(_END)
+    if not found:
+        return None, data
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ", 2)
+    pairs = (line.partition(":") for line in lines)
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    length = int(headers.get("content-length", 0))
+    if len(rest) < length:
+        return None, data
+    return Request.of(method, target, headers, rest[:length]), rest[length:]
+
+
+def serialise(response: Response) -> bytes:
+    """Return a response as it goes over the wire."""
+    phrase = http.HTTPStatus(response.status).phrase
+    lines = [
+        f"HTTP/1.1 {response.status} {phrase}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(response.body)}",
+        *(f"{name}: {value}" for name, value in response.headers.items()),
+    ]
+    return "\r\n".join(lines).encode("latin-1") + _END + response.body
+
+
+async def serve(simulator: Simulator, port: int, ready: Callable[[int], None]) -> None:
+    """Serve until cancelled; say on which port when clients may come."""
+    loop = asyncio.get_running_loop()
+    latency = simulator.settings.latency_ms / 1_000
+    server = await loop.create_server(
+        lambda: Connection(simulator, latency), LOOPBACK, port
+    )
+    async with server:
+        ready(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
