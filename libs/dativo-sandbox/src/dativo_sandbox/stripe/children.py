@@ -10,6 +10,7 @@ from dativo_sandbox.stripe import facts
 from dativo_sandbox.stripe.fixtures import nested_template
 from dativo_sandbox.stripe.ids import Ids
 from dativo_sandbox.stripe.resources import by_type
+from dativo_sandbox.stripe.shapes import View
 from dativo_sandbox.stripe.templates import Facts, Template
 
 if t.TYPE_CHECKING:
@@ -17,7 +18,6 @@ if t.TYPE_CHECKING:
 
     from dativo_sandbox.stripe.population import Population
     from dativo_sandbox.stripe.resources import Nested
-    from dativo_sandbox.stripe.shapes import View
     from dativo_sandbox.stripe.store import Thing
 
 _FIRST_PAGE = 10
@@ -40,7 +40,9 @@ class Family:
         self.ids = Ids(row.prefix, population.plan.seed, population.plan.account)
         self._population = population
         self._template = _template(row.type, row.parent)
-        self._facts = Facts(self._known(), self._template.names - {"livemode"})
+        names, shared = self._template.names, self._shared()
+        own = {"id", "k", "parent", "line_amount", "livemode"}
+        self._facts = Facts(shared, names - own)
 
     def below(self, parent: int) -> Branch:
         """Return the children of the object at a position."""
@@ -55,21 +57,22 @@ class Family:
 
     def render(self, parent: int, child: int, view: View) -> str:
         """Return a child as JSON."""
-        values = self._values(parent, child)
-        values["livemode"] = "true" if view.livemode else "false"
-        return self._template.render(view, values)
+        values = self._of_all(parent, view)
+        return self._template.render(view, values | self._of_one(parent, child))
 
     def whole(self, parent: int, child: int) -> Thing:
         """Return a child with all that any version shows of it."""
-        return self._template.whole(self._values(parent, child) | {"livemode": "true"})
+        values = self._of_all(parent, View(legacy=False, livemode=True))
+        return self._template.whole(values | self._of_one(parent, child))
 
     def first_page(self, parent: int, view: View) -> str:
         """Return the list of the first children, as their parent shows it."""
         last = facts.children(parent)
         shown = range(last - 1, max(last - 1 - _FIRST_PAGE, -1), -1)
-        data = ",".join(self.render(parent, child, view) for child in shown)
+        values, render = self._of_all(parent, view), self._template.render
+        things = (render(view, values | self._of_one(parent, k)) for k in shown)
         more = "true" if last > _FIRST_PAGE else "false"
-        url = self.url(self._parents.id_at(parent))
+        url, data = self.url(self._parents.id_at(parent)), ",".join(things)
         return f'{{"object":"list","data":[{data}],"has_more":{more},"url":"{url}"}}'
 
     def url(self, parent: str) -> str:
@@ -82,28 +85,30 @@ class Family:
     def _parents(self) -> t.Any:
         return self._population.stores[self.row.parent]
 
-    def _values(self, parent: int, child: int) -> dict[str, object]:
-        created = self._parents.created_at(parent)
-        return self._facts.of(parent * _MOST + child, created)
+    def _of_all(self, parent: int, view: View) -> dict[str, object]:
+        """Return the values that all children of one parent share."""
+        values = self._facts.of(parent, self._parents.created_at(parent))
+        values["parent"] = self._parents.id_at(parent)
+        values["livemode"] = "true" if view.livemode else "false"
+        return values
 
-    def _known(self) -> dict[str, Callable[[int, int], object]]:
+    def _of_one(self, parent: int, child: int) -> dict[str, object]:
+        return {
+            "id": self.ids.at(parent * _MOST + child),
+            "k": child,
+            "line_amount": facts.line_amount(parent, child),
+        }
+
+    def _shared(self) -> dict[str, Callable[[int, int], object]]:
         population, parent = self._population, self.row.parent
         first = population.item_ids
-        ours = {**facts.FACTS, **population.links(parent)}
-        known = {name: _of_parent(fact) for name, fact in ours.items()}
-        return known | {
-            "id": lambda position, _: self.ids.at(position),
-            "k": lambda position, _: position % _MOST,
-            "parent": lambda position, _: self._parents.id_at(position // _MOST),
-            "first_item": _of_parent(
-                lambda n, _: first.at(
-                    population.linked(parent, "subscription", n) * _MOST
-                )
-            ),
-            "line_amount": lambda position, _: facts.line_amount(
-                position // _MOST, position % _MOST
-            ),
-        }
+
+        def first_item(position: int, _: int) -> str:
+            subscription = population.linked(parent, "subscription", position)
+            return first.at(subscription * _MOST)
+
+        links = population.links(parent)
+        return {**facts.FACTS, **links, "first_item": first_item}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -149,9 +154,3 @@ class Branch:
     def whole(self, position: int) -> Thing:
         """Return a child with all that any version shows of it."""
         return self.family.whole(self.parent, position)
-
-
-def _of_parent(
-    fact: Callable[[int, int], object],
-) -> Callable[[int, int], object]:
-    return lambda position, at: fact(position // _MOST, at)
