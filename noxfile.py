@@ -154,7 +154,7 @@ def wheels(session: nox.Session) -> None:
 
 INSTALLED_ONLY = """
 from importlib.util import find_spec
-for name in ("dativo_core", "tap_postgres", "target_parquet_iceberg"):
+for name in ("dativo_core", "tap_postgres", "tap_stripe", "target_parquet_iceberg"):
     assert "site-packages" in find_spec(name).origin, f"{name} is not from its wheel"
 """
 
