@@ -9,6 +9,7 @@ import base64
 import typing as t
 
 from dativo_core import logs
+from dativo_core.errors import ConfigurationError
 from dativo_core.redaction import MIN_SECRET_LENGTH
 
 if t.TYPE_CHECKING:
@@ -28,11 +29,20 @@ class Auth(t.Protocol):
 
 
 class HeaderAuth:
-    """The same headers on every request; their values never reach a log."""
+    """The same headers on every request; their values never reach a log.
+
+    Raises:
+        ConfigurationError: A value cannot be sent; it is not shown.
+    """
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        self._headers = dict(headers)
+        self._headers = {name: value.strip() for name, value in headers.items()}
         keep_secret(*self._headers.values())
+        for name, value in self._headers.items():
+            if not (value.isascii() and value.isprintable()):
+                msg = f"The credentials for the header {name} cannot be sent."
+                hint = "Look for line breaks and for letters beyond ASCII in them."
+                raise ConfigurationError(msg, hint=hint)
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Put the headers on the request."""

@@ -174,7 +174,9 @@ def _code(error: BaseException) -> str:
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):  # botocore's ClientError
         return _text((answer.get("Error") or {}).get("Code"))
-    if isinstance(error, OSError) and error.errno is not None:
+    # Not of ssl's and socket's own: their numbers mean something else.
+    is_plain = isinstance(error, OSError) and type(error).__module__ == "builtins"
+    if is_plain and error.errno is not None:
         return errno.errorcode.get(error.errno, "")
     return ""
 

@@ -203,7 +203,9 @@ class HttpClient:
     ) -> Reply | Fault:
         deadline = self._clock() + self._timeouts.total
         url = t.cast("str", prepared.url)
-        options = self._session.merge_environment_settings(url, {}, True, None, None)
+        # A file in the settings goes before REQUESTS_CA_BUNDLE, which requests prefers.
+        verify = None if self._session.verify is True else self._session.verify
+        options = self._session.merge_environment_settings(url, {}, True, verify, None)
         # Not session.send: it follows redirects, and the credentials with it, and it
         # reads the bodies of redirects without a limit.
         with self._session.get_adapter(url).send(
