@@ -75,3 +75,17 @@ def test_stripe_prints_the_taps_settings(tmp_path):
         assert process.wait(PATIENCE_SECONDS) == 0
     assert len(first.json()["data"]) == 3
     assert second.status_code == 500
+
+
+def test_an_impossible_fault_is_refused(tmp_path):
+    """A rule that could never fire is an error, not silence."""
+    schedule = tmp_path / "schedule.json"
+    schedule.write_text('[{"action": "earthquake"}]')
+    done = subprocess.run(
+        [DATIVO, "sandbox", "stripe", "--schedule", schedule],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 78
+    assert "There is no action 'earthquake'" in " ".join(done.stderr.split())

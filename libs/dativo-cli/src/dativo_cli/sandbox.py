@@ -60,8 +60,11 @@ def stripe(port: int, schedule: t.TextIO | None, **settings: t.Any) -> None:
     """Run a simulator of Stripe until Ctrl-C; print tap-stripe's settings for it."""
     from dativo_sandbox.stripe.server import StripeServer  # noqa: PLC0415
 
-    rules = tuple(json.load(schedule)) if schedule else ()
-    server = StripeServer(port=port, schedule=rules, **settings)
+    try:
+        rules = tuple(json.load(schedule)) if schedule else ()
+        server = StripeServer(port=port, schedule=rules, **settings)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--schedule") from error
     with _until_stopped(), server:
         click.echo(json.dumps(server.tap_config()))
         signal.pause()

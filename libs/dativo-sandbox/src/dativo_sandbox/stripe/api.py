@@ -8,8 +8,10 @@ from dativo_sandbox.stripe import queries
 from dativo_sandbox.stripe.expansion import expanded
 from dativo_sandbox.stripe.messages import ApiError, Response, invalid, missing
 from dativo_sandbox.stripe.pages import page, render
-from dativo_sandbox.stripe.resources import by_type
+from dativo_sandbox.stripe.resources import ACCOUNT, by_type
+from dativo_sandbox.stripe.routes import SELF
 from dativo_sandbox.stripe.selection import Selection, select
+from dativo_sandbox.stripe.shapes import shape
 from dativo_sandbox.stripe.templates import encode
 
 if t.TYPE_CHECKING:
@@ -73,11 +75,22 @@ def _sublist(request: Request, route: Route, caller: Caller) -> Response:
 def _retrieve(request: Request, route: Route, caller: Caller) -> Response:
     listing = caller.account.listing(route.row.type)
     asked = queries.parse(request.query, created=False, filters=())
+    if route.row is ACCOUNT and route.id in (SELF, caller.account.id):
+        return Response(body=_own_account(caller))
     position = listing.position(route.id)
     if position is not None and not listing.exists(position) and route.row.stub:
         stub = {"id": route.id, "object": route.row.type, "deleted": True}
         return Response(body=encode(stub))
     return _one(listing, route.id, asked, caller)
+
+
+def _own_account(caller: Caller) -> bytes:
+    """Show the account that asks, which is in no list of connected accounts."""
+    store = caller.account.population.stores[ACCOUNT.type]
+    thing = store.painter.whole(0, caller.account.population.plan.timeline.start)
+    thing["id"] = caller.account.id
+    thing.pop("external_accounts", None)
+    return encode(shape(thing, legacy=caller.view.legacy))
 
 
 def _children(request: Request, route: Route, caller: Caller) -> Response:

@@ -17,6 +17,8 @@ if t.TYPE_CHECKING:
 
 Options = t.Mapping[str, t.Any]
 Fault = t.Callable[["Ask", Options], Response]
+# What a rule may say beyond when: hints to the client, the reason, how long it takes.
+OPTIONS = frozenset({"retry_after", "should_retry", "reason", "seconds"})
 _DAY = 86_400
 _PAGE = (
     b"<html><head><title>502 Bad Gateway</title></head>"

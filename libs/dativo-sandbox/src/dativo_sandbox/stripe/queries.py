@@ -12,6 +12,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 _DEFAULT, _MOST = 10, 100
+_MOST_TYPES = 20
 _ITEM = re.compile(r"(\w+)\[\d*\]")
 _RANGE = re.compile(r"created\[(gte?|lte?)\]")
 _DEEPEST = 4
@@ -28,7 +29,8 @@ class Query:
         since: The first second of creation, if there is a bound.
         until: The second before which all were created, if there is a bound.
         filters: Values that fields must have.
-        types: Types of events, with `*` at the end of a family.
+        types: Types of events, by name.
+        pattern: One type of event, or a family that ends with `*`.
         expand: What to show whole instead of its id.
     """
 
@@ -39,6 +41,7 @@ class Query:
     until: int | None = None
     filters: tuple[tuple[str, str], ...] = ()
     types: tuple[str, ...] = ()
+    pattern: str = ""
     expand: tuple[str, ...] = ()
 
 
@@ -86,11 +89,21 @@ def _read(
     if created and (name == "created" or _RANGE.fullmatch(name)):
         return _bound(name, value, found)
     if "types" in filters and (name == "type" or (item and word == "types")):
-        return {"types": (*found["types"], value)}
+        return _kind(name, value, found)
     if name in filters:
         return {"filters": (*found["filters"], (name, value))}
     message = f"Received unknown parameter: {name}"
     raise invalid(name, message, "parameter_unknown")
+
+
+def _kind(name: str, value: str, found: dict[str, t.Any]) -> dict[str, t.Any]:
+    read = {"pattern": value} if name == "type" else {"types": (*found["types"], value)}
+    both = found | read
+    if len(both["types"]) > _MOST_TYPES:
+        raise invalid("types", f"You may pass at most {_MOST_TYPES} types.")
+    if both["types"] and both.get("pattern"):
+        raise invalid("types", "You may pass only one of these: type, types.")
+    return read
 
 
 def _limit(value: str) -> int:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 
 from dativo_sandbox.stripe.resources import (
+    ACCOUNT,
     SUBLISTS,
     Nested,
     Resource,
@@ -14,6 +15,7 @@ from dativo_sandbox.stripe.resources import (
     nested,
 )
 
+SELF = "account"
 _ROOT = "/v1/"
 
 
@@ -43,6 +45,8 @@ def route(path: str) -> Route | None:
     words = path.removeprefix(_ROOT).split("/")
     if not path.startswith(_ROOT) or not all(words):
         return None
+    if words == [SELF]:
+        return Route(f"{_ROOT}{SELF}", ACCOUNT, SELF)
     return _items(words) or _list(words) or _retrieve(words) or _below(words)
 
 

@@ -7,7 +7,7 @@ import fnmatch
 import random
 import typing as t
 
-from dativo_sandbox.stripe.faults import ACTIONS
+from dativo_sandbox.stripe.faults import ACTIONS, OPTIONS
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,7 +50,7 @@ class Rule:
         """Read a rule; keys that are not the rule's own are the action's options.
 
         Raises:
-            ValueError: There is no such action.
+            ValueError: There is no such action, or nothing that takes such a key.
         """
         ours = {field.name for field in dataclasses.fields(cls)} - {"options"}
         known = {name: value for name, value in thing.items() if name in ours}
@@ -61,6 +61,9 @@ class Rule:
                 f"There is no action {known.get('action')!r}. Take one of: {actions}."
             )
             raise ValueError(message)
+        if not options.keys() <= OPTIONS:
+            unknown = ", ".join(sorted(options.keys() - OPTIONS))
+            raise ValueError(f"A rule has no key {unknown}.")
         nth = known.get("nth", ())
         known["nth"] = (nth,) if isinstance(nth, int) else tuple(nth)
         return cls(**known, options=options)

@@ -90,9 +90,9 @@ def _events(log: EventLog, account: Account, asked: Query) -> Callable[[int], bo
 
     def wanted(position: int) -> bool:
         entry = log.entry(position)
-        if asked.types and not any(
-            fnmatch.fnmatchcase(entry.name, pattern) for pattern in asked.types
-        ):
+        if asked.types and entry.name not in asked.types:
+            return False
+        if asked.pattern and not fnmatch.fnmatchcase(entry.name, asked.pattern):
             return False
         store = account.population.stores[entry.type]
         return of is None or store.id_at(entry.position) == of

@@ -14,6 +14,7 @@ import typing as t
 from dativo_sandbox.process import LOOPBACK, ServerProcess, free_port
 from dativo_sandbox.server import Server
 from dativo_sandbox.stripe.keys import Keys
+from dativo_sandbox.stripe.schedule import Schedule
 from dativo_sandbox.stripe.settings import StripeSettings
 
 if t.TYPE_CHECKING:
@@ -36,6 +37,9 @@ class StripeServer(Server):
         port: Where to listen, by default on a free port.
         wait: How to pass the time between two looks at whether it is ready.
         settings: Fields of `StripeSettings`.
+
+    Raises:
+        ValueError: A rule of the schedule cannot be.
     """
 
     name = "stripe"
@@ -51,6 +55,7 @@ class StripeServer(Server):
         settings.setdefault("now", int(time.time()))
         settings.setdefault("secret", secrets.token_hex(12))
         self.settings = StripeSettings(**settings)
+        Schedule(self.settings.schedule)
         self._port = port or free_port()
         self._wait = wait
         self.url = f"http://{LOOPBACK}:{self._port}"
