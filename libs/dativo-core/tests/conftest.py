@@ -47,7 +47,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         self.server.seen.append(self)
         self.server.next_step()(self)
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815
 
     def log_message(self, *_: t.Any) -> None:
         """Say nothing."""

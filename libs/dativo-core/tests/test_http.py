@@ -295,7 +295,7 @@ def test_a_breaker_that_opens_and_closes(client_for, server, time, caplog) -> No
     assert "is closed now. 3 probes succeeded." in caplog.text
 
 
-def test_the_next_run_knows_the_breaker(client_for, server, tmp_path, time) -> None:
+def test_the_next_run_knows_the_breaker(client_for, server, tmp_path) -> None:
     """A run that starts while the service is left alone waits, or says until when."""
     server.then_answer(500, times=20)
     client = client_for(server.url, state_folder=tmp_path, credential="sk_1")
