@@ -70,7 +70,7 @@ def test_no_window_of_a_second_overflows(limiter, time, burst) -> None:
     assert went[-1] == pytest.approx((100 - burst) / 22.5, abs=0.01)
 
 
-def test_a_refusal_halves_the_rate(limiter, time) -> None:
+def test_a_refusal_halves_the_rate(limiter) -> None:
     """Of the endpoint and of all, when nobody knows which was meant."""
     one = limiter()
     one.throttled("a")
@@ -86,7 +86,7 @@ def test_a_refusal_may_tell_its_scope(limiter, scope) -> None:
 
 
 def test_refusals_at_once_are_one_reason(limiter, time) -> None:
-    """Eight requests under way are refused: the rate is halved once, not eight times."""
+    """Eight requests under way are refused, and the rate is halved once."""
     one = limiter()
     for _ in range(8):
         one.throttled("a")

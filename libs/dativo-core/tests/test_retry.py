@@ -212,7 +212,7 @@ def test_hooks_are_told_before_the_pause(time, retrier) -> None:
 
 
 def test_the_budget_is_spent_and_earned() -> None:
-    """A reserve to start with, a part of each request, and no more than can be saved."""
+    """A reserve to start with, a part of each request, and an upper limit."""
     budget = RetryBudget(ratio=0.5, reserve=1, most=2)
     assert [budget.withdraw(), budget.withdraw()] == [True, False]
     budget.deposit()
