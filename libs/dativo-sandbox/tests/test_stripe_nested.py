@@ -9,6 +9,7 @@ MANY = 3  # the first object with more than a page of 100 children
 
 
 def ids(things):
+    """Return the ids of objects."""
     return [thing["id"] for thing in things]
 
 

@@ -72,6 +72,11 @@ class StripeServer(Server):
         found: dict[str, t.Any] = json.loads(self.ask("GET", "/__stats"))
         return found
 
+    def requests(self) -> list[str]:
+        """Return the requests since counting began, in their order."""
+        found: list[str] = json.loads(self.ask("GET", "/__requests"))
+        return found
+
     def forget(self) -> None:
         """Count from zero again."""
         self.ask("DELETE", "/__stats")
@@ -136,5 +141,5 @@ class StripeServer(Server):
             stop_signal=signal.SIGTERM,
         )
         resources.callback(process.stop)
-        process.start(lambda: "ready" in log.read_text(), wait=self._wait)
+        process.start(lambda: log.read_text().startswith("ready"), wait=self._wait)
         return process

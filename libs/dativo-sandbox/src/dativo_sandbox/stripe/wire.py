@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._is_busy = False
         self._leave: Callable[[], None] | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a new client."""
@@ -47,8 +47,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget a client that is gone, and what it waits for."""
-        for timer in self._timers:
-            timer.cancel()
+        if self._timer:
+            self._timer.cancel()
         self._done()
 
     def data_received(self, data: bytes) -> None:
@@ -83,22 +83,23 @@ class Connection(asyncio.Protocol):
         elif kind == "drip":
             self._drip(data, len(data) // _DROPS + 1, response.delivery.seconds)
         else:
-            self._transport.write(data)
-            self._finish()
+            self._write_last(data)
 
     def _drip(self, data: bytes, size: int, seconds: float) -> None:
-        self._transport.write(data[:size])
         if len(data) <= size:
-            self._finish()
+            self._write_last(data)
             return
+        self._transport.write(data[:size])
         self._later(seconds / _DROPS, lambda: self._drip(data[size:], size, seconds))
 
     def _reset(self) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
-    def _finish(self) -> None:
+    def _write_last(self, data: bytes) -> None:
+        # First, or a quick client would find its place still taken.
         self._done()
+        self._transport.write(data)
         self._is_busy = False
         self._next()
 
@@ -111,8 +112,7 @@ class Connection(asyncio.Protocol):
         if not seconds:
             act()
             return
-        self._timers = [timer for timer in self._timers if not timer.cancelled()]
-        self._timers = [self._loop.call_later(seconds, act)]
+        self._timer = self._loop.call_later(seconds, act)
 
 
 def parse(data: bytes) -> tuple[Request | None, bytes]:
