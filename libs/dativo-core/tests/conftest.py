@@ -35,6 +35,15 @@ class FakeTime:
             self.seconds += seconds
 
 
+class Seen(t.NamedTuple):
+    """One request as the server got it."""
+
+    method: str
+    path: str
+    headers: t.Mapping[str, str]
+    body: bytes
+
+
 class Exchange(http.server.BaseHTTPRequestHandler):
     """One request, and the means to answer it well or badly."""
 
@@ -43,8 +52,8 @@ class Exchange(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
-        self.body = self.rfile.read(length)
-        self.server.seen.append(self)
+        body = self.rfile.read(length)
+        self.server.seen.append(Seen(self.command, self.path, self.headers, body))
         self.server.next_step()(self)
 
     do_POST = do_GET  # noqa: N815
@@ -80,7 +89,7 @@ class ScriptedServer(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Exchange)
         self.steps: list[t.Callable[[Exchange], None]] = []
-        self.seen: list[Exchange] = []
+        self.seen: list[Seen] = []
         self._lock = threading.Lock()
         self.scheme = "http"
 
