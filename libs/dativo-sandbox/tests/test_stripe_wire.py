@@ -98,6 +98,14 @@ def test_requests_may_come_in_pieces_or_together(served):
     assert found.count(b"HTTP/1.1 200 OK") == 2
 
 
+def test_a_client_may_ask_for_the_end_of_the_connection(served):
+    """`Connection: close` is obeyed."""
+    with socket.create_connection((LOOPBACK, served.port), PATIENCE_SECONDS) as client:
+        client.sendall(b"GET /__clock HTTP/1.1\r\nConnection: close\r\n\r\n")
+        with client.makefile("rb") as answer:
+            assert answer.read().endswith(b'{"now":1760000000}')
+
+
 def test_latency_holds_requests_open():
     """Requests that wait run at the same time, and then are answered."""
     with Served(latency_ms=50) as slow:

@@ -104,7 +104,6 @@ def _customer() -> Template:
             "phone": None,
             "tracking_number": None,
         },
-        "_legacy": {"default_currency": "usd"},
     }
 
 
@@ -202,7 +201,6 @@ def _invoice() -> Template:
             "paid_out_of_band": False,
             "payment_intent": link("payment_intent"),
             "quote": None,
-            "rendering_options": None,
             "subscription": subscription,
             "subscription_details": {"metadata": {}},
             "tax": None,
@@ -359,7 +357,18 @@ def _balance_transaction() -> Template:
 
 
 def _invoiceitem() -> Template:
-    return {"date": "«created#»", "amount": "«amount#»", "_without": ["created"]}
+    return {
+        "amount": "«amount#»",
+        "date": "«created#»",
+        "_legacy": {
+            "plan": None,
+            "price": None,
+            "subscription": None,
+            "unit_amount": "«amount#»",
+            "unit_amount_decimal": "«amount»",
+        },
+        "_without": ["created"],
+    }
 
 
 def _account() -> Template:

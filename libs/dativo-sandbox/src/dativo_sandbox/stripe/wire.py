@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
         self._is_busy = False
+        self._is_last = False
         self._leave: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
         if request is None:
             return
         self._is_busy = True
+        self._is_last = request.headers.get("connection", "").lower() == "close"
         response, self._leave = self._simulator.respond(request)
         wait = self._latency if request.path.startswith("/v1/") else 0.0
         if response.delivery.kind == "hang":
@@ -100,6 +102,9 @@ class Connection(asyncio.Protocol):
         # First, or a quick client would find its place still taken.
         self._done()
         self._transport.write(data)
+        if self._is_last:
+            self._transport.close()
+            return
         self._is_busy = False
         self._next()
 
