@@ -55,18 +55,19 @@ def test_a_test_key_sees_objects_of_its_mode(stripe_api):
 
 def test_a_restricted_key_is_refused_what_it_may_not_read(stripe_api):
     """A missing permission is 403 with its name, for lists and single objects."""
-    api = type(stripe_api)(customers=5, denied=("charges",))
-    charge = api.truth("charge")[0]["id"]
-    for path in (
-        "/v1/charges",
-        f"/v1/charges/{charge}",
-        f"/v1/charges/{charge}/refunds",
+    api = type(stripe_api)(customers=5, denied=("charges", "refunds"))
+    charge, customer = (api.truth(type_)[0]["id"] for type_ in ("charge", "customer"))
+    for path, noun in (
+        ("/v1/charges", "charge"),
+        (f"/v1/charges/{charge}", "charge"),
+        (f"/v1/charges/{charge}/refunds", "refund"),
     ):
         status, error = api.error(path, key=api.keys.restricted)
         assert status == 403
-        assert "'rak_charge_read'" in error["message"]
-    assert api.get("/v1/customers", key=api.keys.restricted)["data"]
-    assert api.get("/v1/charges")["data"]
+        assert f"'rak_{noun}_read'" in error["message"]
+        assert api.get(path)
+    path = f"/v1/customers/{customer}/subscriptions"
+    assert api.get(path, key=api.keys.restricted)["object"] == "list"
 
 
 def test_every_answer_says_its_version_and_has_an_id(stripe_api):

@@ -158,6 +158,7 @@ def test_it_asks_for_an_older_version(server):
         ("broken_json", stripe.APIError),
         ("reset", stripe.APIConnectionError),
         ("truncate", stripe.APIConnectionError),
+        ("truncate_chunked", stripe.APIConnectionError),
     ],
 )
 def test_faults_are_its_own_errors(server, client, action, error):

@@ -129,6 +129,7 @@ def test_latency_holds_requests_open():
         ("reset", ConnectionResetError),
         ("reset_midway", (ConnectionResetError, http.client.IncompleteRead)),
         ("truncate", http.client.IncompleteRead),
+        ("truncate_chunked", http.client.IncompleteRead),
     ],
 )
 def test_connections_break(served, connection, action, error):

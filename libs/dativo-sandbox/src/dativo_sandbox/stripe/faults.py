@@ -168,6 +168,7 @@ ACTIONS: Mapping[str, Fault] = {
     "reset": _delivered("reset"),
     "reset_midway": _delivered("reset_midway"),
     "truncate": _delivered("truncate"),
+    "truncate_chunked": _delivered("truncate_chunked"),
     "slow_drip": _delivered("drip", 2.0),
     "hang": _delivered("hang", 60.0),
     "broken_json": _body(lambda body: body[: len(body) // 2]),

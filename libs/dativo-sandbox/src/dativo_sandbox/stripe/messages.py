@@ -54,7 +54,8 @@ class Delivery:
 
     Attributes:
         kind: `whole`, `reset` (nothing is sent), `reset_midway` (the connection breaks
-            after half of the body), `truncate` (it ends there), `drip` or `hang`.
+            after half of the body), `truncate` and `truncate_chunked` (it ends there),
+            `drip` or `hang`.
         seconds: How long a drip or a hang takes.
     """
 

@@ -14,6 +14,7 @@ from dativo_sandbox.stripe.keys import Keys, caller
 from dativo_sandbox.stripe.limits import Limits
 from dativo_sandbox.stripe.messages import ApiError, Request, Response
 from dativo_sandbox.stripe.mutations import Mutations
+from dativo_sandbox.stripe.resources import by_type
 from dativo_sandbox.stripe.routes import route
 from dativo_sandbox.stripe.schedule import Schedule
 from dativo_sandbox.stripe.world import World
@@ -124,8 +125,11 @@ def _permit(target: Route | None, who: Caller, settings: StripeSettings) -> None
     Raises:
         ApiError: It may not.
     """
-    if target and who.restricted and target.row.path in settings.denied:
-        noun = target.row.type.replace(".", "_")
+    if target is None or not who.restricted:
+        return
+    row = by_type()[target.sublist[0]] if target.sublist else target.row
+    if row.path in settings.denied:
+        noun = row.type.replace(".", "_")
         message = (
             "The provided key 'rk_live_********' does not have the required "
             f"permissions for this endpoint on account '{who.account.id}'. Having the "

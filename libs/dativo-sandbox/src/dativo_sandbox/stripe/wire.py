@@ -79,8 +79,9 @@ class Connection(asyncio.Protocol):
         elif kind == "reset_midway":
             self._transport.write(data[:cut])
             self._later(0.0, self._reset)
-        elif kind == "truncate":
-            self._transport.write(data[:cut])
+        elif kind in ("truncate", "truncate_chunked"):
+            is_chunked = kind == "truncate_chunked"
+            self._transport.write(chunked(response) if is_chunked else data[:cut])
             self._transport.close()
         elif kind == "drip":
             self._drip(data, len(data) // _DROPS + 1, response.delivery.seconds)
@@ -145,6 +146,15 @@ def serialise(response: Response) -> bytes:
         *(f"{name}: {value}" for name, value in response.headers.items()),
     ]
     return "\r\n".join(lines).encode("latin-1") + _END + response.body
+
+
+def chunked(response: Response) -> bytes:
+    """Return a response that lacks half of its body, and the chunk that ends it."""
+    part = response.body[: len(response.body) // 2]
+    head = serialise(response.replace(body=b"")).replace(
+        b"Content-Length: 0", b"Transfer-Encoding: chunked"
+    )
+    return b"%b%x\r\n%b\r\n" % (head, len(part), part)
 
 
 async def serve(simulator: Simulator, port: int, ready: Callable[[int], None]) -> None:
