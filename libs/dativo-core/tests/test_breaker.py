@@ -6,6 +6,7 @@ import contextlib
 import json
 import stat
 import threading
+from dataclasses import replace
 
 import pytest
 from dativo_core.breaker import (
@@ -215,6 +216,33 @@ def test_a_probe_without_outcome_makes_room(breaker, time) -> None:
     assert one.phase is Phase.HALF_OPEN
 
 
+def test_probes_from_before_do_not_count(breaker, time) -> None:
+    """A probe that outlasts its phase says nothing about the next one."""
+    one = opened(breaker())
+    time.sleep(10)
+    late, bad = one.admit(), one.admit()
+    bad.record(is_failed=True, seconds=1)
+    time.sleep(20)
+    probe = one.admit()
+    late.record(is_failed=False, seconds=1)
+    assert one.phase is Phase.HALF_OPEN
+    probe.record(is_failed=False, seconds=1)
+    assert one.phase is Phase.HALF_OPEN
+    call(one, True)
+    assert one.phase is Phase.CLOSED
+
+
+def test_each_released_probe_makes_room_for_one(breaker, time) -> None:
+    """Of four probes one is given back: one more goes through, and no other."""
+    one = opened(breaker(replace(POLICY, probes=4)))
+    time.sleep(10)
+    probes = [one.admit() for _ in range(4)]
+    probes[0].release()
+    one.admit()
+    with pytest.raises(BreakerOpenError):
+        one.admit()
+
+
 def test_release_means_nothing_while_closed(breaker, time) -> None:
     """It neither counts nor leaves a debt for later probes."""
     one = breaker()
@@ -370,6 +398,7 @@ def test_the_key_hides_the_credential() -> None:
     assert breaker_key("a.com", "sk_1") == breaker_key("a.com", "sk_1")
     assert not any("sk_" in key for key in keys)
     assert {key.partition("#")[0] for key in keys} == {"a.com", "b.com"}
+    assert {len(key.partition("#")[2]) for key in keys} == {16}
 
 
 def test_the_file_holds_no_credential(tmp_path, breaker) -> None:

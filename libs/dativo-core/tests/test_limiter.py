@@ -109,6 +109,42 @@ def test_the_rate_has_a_floor_and_recovers(limiter, time) -> None:
     assert (one.rate("a"), one.rate()) == (10, 100)
 
 
+def test_the_floor_is_each_bucket_s_own(limiter, time) -> None:
+    """A slow endpoint may become slower than others."""
+    one = limiter()
+    for _ in range(20):
+        one.throttled("slow")
+        time.sleep(1.001)
+    assert one.rate("slow") == pytest.approx(0.02, rel=0.02)
+    assert one.rate() == pytest.approx(2, rel=0.02)
+
+
+def test_requests_do_not_hasten_recovery(limiter, time) -> None:
+    """The rate grows with time, however often it is looked at."""
+    one = limiter()
+    for _ in range(3):
+        one.throttled("a")
+        time.sleep(1.001)
+    began = time.now()
+    for _ in range(8):
+        one.acquire("a")
+    grown = 0.2 * (time.now() - began)
+    assert one.rate("a") == pytest.approx(1.25 + grown, abs=0.05)
+
+
+def test_a_share_is_for_all_buckets() -> None:
+    """Half of what is allowed, everywhere and at each endpoint."""
+    rates = Rates(100, 10, {"slow": 1}, share=0.5)
+    assert [rates.ceiling(name) for name in (GLOBAL, "a", "slow")] == [50, 5, 0.5]
+
+
+def test_a_refusal_without_retry_after_blocks_nothing(limiter, time) -> None:
+    """The rate alone is lowered."""
+    one = limiter()
+    one.throttled("a")
+    assert moments(one, time, "a", "a") == [0, pytest.approx(0.2, abs=0.01)]
+
+
 def test_nothing_goes_before_retry_after(limiter, time) -> None:
     """Other requests wait as well; a shorter wish does not cut a longer one short."""
     one = limiter()
@@ -139,7 +175,7 @@ def test_threads_share_the_rate(limiter, time) -> None:
 
 def test_processes_share_a_file(time, tmp_path) -> None:
     """Limiters that name the same file take turns; it is for its owner only."""
-    path = tmp_path / "limits.json"
+    path = tmp_path / "new" / "folder" / "limits.json"
 
     def build():
         return Limiter(EVEN, FileBuckets(path), clock=time.now, sleep=time.sleep)
@@ -147,6 +183,7 @@ def test_processes_share_a_file(time, tmp_path) -> None:
     went = [moments(build(), time, "a")[0] for _ in range(3)]
     assert went == [0, 0.1, 0.1]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert set(json.loads(path.read_text())) == {"a", GLOBAL}
 
 

@@ -150,6 +150,11 @@ def test_other_errors_pass(retrier, time) -> None:
     assert time.slept == []
 
 
+def test_an_attempt_says_why_it_failed() -> None:
+    """For whoever sees the exception itself."""
+    assert str(failed()[0]) == "It broke."
+
+
 def test_what_was_not_sent_does_not_count(retrier, time) -> None:
     """A breaker's refusals cost neither attempts nor budget."""
     budget = RetryBudget(0, 0)
