@@ -12,10 +12,12 @@ import sys
 import typing as t
 from pathlib import Path
 
+from dativo_core.classifier import load_rules
 from tap_postgres.values import RULES, Options, PgType
 from target_parquet_iceberg import values as target_values
 
 if t.TYPE_CHECKING:
+    from dativo_core.rules import Rule as ErrorRule
     from tap_postgres.values import Rule
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,8 +111,37 @@ def malformed() -> str:
     return str(module.table())
 
 
+def error_rules() -> str:
+    """Return the table of what is done about which error."""
+    rows = ["| for | rule | when | category | action |", "|:--|:--|:--|:--|:--|"]
+    general = load_rules(None, "")
+    for plugin in ("tap-stripe", "tap-hubspot", "tap-google-drive"):
+        own = load_rules(None, plugin)
+        place = "`tap-google-*`" if "google" in plugin else f"`{plugin}`"
+        rows += [error_rule(place, rule) for rule in own[: len(own) - len(general)]]
+    rows += [error_rule("all", rule) for rule in general]
+    return "\n".join(rows) + "\n"
+
+
+def error_rule(place: str, rule: ErrorRule) -> str:
+    """Return one row of that table."""
+    when = "; ".join(
+        f"{name} {', '.join(condition(one) for one in alternatives)}"
+        for name, alternatives in rule.when.items()
+    )
+    words = [place, f"`{rule.name}`", when, rule.category.value, rule.action.value]
+    return f"| {' | '.join(words)} |"
+
+
+def condition(alternative: object) -> str:
+    """Return one alternative of a condition; a bar would end the cell."""
+    text = ": ".join(alternative) if isinstance(alternative, tuple) else alternative
+    return f"`{text}`".replace("|", "\\|")
+
+
 PAGES: dict[str, dict[str, t.Callable[[], str]]] = {
     "docs/connectors/POSTGRES.md": {"values": values},
+    "docs/ERROR_HANDLING.md": {"rules": error_rules},
     "docs/MALFORMED_INPUT.md": {"coercions": coercions, "cases": malformed},
 }
 

@@ -555,6 +555,21 @@ def test_the_copy_in_configs_is_the_shipped_file() -> None:
     assert copy.read_text() == SHIPPED.read_text()
 
 
+def test_the_example_in_the_documentation_is_valid(override) -> None:
+    """And does what the text around it says."""
+    page = Path(__file__).parents[3] / "docs" / "ERROR_HANDLING.md"
+    path = override(page.read_text().partition("```yaml")[2].partition("```")[0])
+    assert load_policy(path, "tap-a").max_attempts == 8
+    assert load_policy(path, "tap-stripe").max_attempts == 10
+    maintenance = fault_of_reply(503, {}, b'{"message": "Under Maintenance"}')
+    assert decide(maintenance, overrides=path).rule == "gateway_maintenance"
+    assert decide(reply(503), overrides=path).action is Action.STOP
+    timeout = fault_of_exception(TimeoutError())
+    assert decide(timeout, overrides=path).action is Action.RETRY
+    assert decide(reply(403), "tap-stripe", path).action is Action.FAIL
+    assert decide(reply(403), "tap-a", path).action is Action.SKIP
+
+
 def test_shipped_names_are_unique_and_hints_are_sentences() -> None:
     """A name leads to one row, and every hint can end a message."""
     for plugin in (*PLUGINS, "tap-any"):

@@ -175,9 +175,8 @@ def _code(error: BaseException) -> str:
     if isinstance(answer, dict):  # botocore's ClientError
         return _text((answer.get("Error") or {}).get("Code"))
     # Not of ssl's and socket's own: their numbers mean something else.
-    is_plain = isinstance(error, OSError) and type(error).__module__ == "builtins"
-    if is_plain and error.errno is not None:
-        return errno.errorcode.get(error.errno, "")
+    if isinstance(error, OSError) and type(error).__module__ == "builtins":
+        return errno.errorcode.get(error.errno or 0, "")
     return ""
 
 
