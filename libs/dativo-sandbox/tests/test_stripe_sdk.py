@@ -99,15 +99,14 @@ def test_it_pages_backwards_and_within_bounds(client):
 
 
 def test_it_reads_nested_lists_to_the_end(server, client):
-    """The first page of lines leads the SDK to all 130 of them."""
+    """The first page of lines leads the SDK to all of them."""
     name = server.objects("invoice", ids="")[MANY]
     lines = client.v1.invoices.retrieve(name).lines
     assert (len(lines.data), lines.has_more) == (10, True)
     assert len(set(ids(lines.auto_paging_iter()))) == 130
-    item = client.v1.subscription_items.list(
-        {"subscription": server.objects("subscription", ids="")[MANY], "limit": 100}
-    )
-    assert len(set(ids(item.auto_paging_iter()))) == 130
+    name = server.objects("subscription", ids="")[MANY]
+    items = client.v1.subscription_items.list({"subscription": name, "limit": 8})
+    assert len(set(ids(items.auto_paging_iter()))) == 20
 
 
 def test_it_expands(client):

@@ -48,6 +48,10 @@ class Family:
         """Return the children of the object at a position."""
         return Branch(self, parent)
 
+    def count(self, parent: int) -> int:
+        """Return how many children the object at a position has."""
+        return min(facts.children(parent), self.row.most)
+
     def parent_of(self, name: str) -> int | None:
         """Return the position of the parent of a child of this name, if any."""
         position = self.ids.position(name)
@@ -67,7 +71,7 @@ class Family:
 
     def first_page(self, parent: int, view: View) -> str:
         """Return the list of the first children, as their parent shows it."""
-        last = facts.children(parent)
+        last = self.count(parent)
         shown = range(last - 1, max(last - 1 - _FIRST_PAGE, -1), -1)
         values, render = self._of_all(parent, view), self._template.render
         things = (render(view, values | self._of_one(parent, k)) for k in shown)
@@ -126,7 +130,7 @@ class Branch:
     @property
     def size(self) -> int:
         """How many children there are."""
-        return facts.children(self.parent)
+        return self.family.count(self.parent)
 
     def id_at(self, position: int) -> str:
         """Name the child at a position."""

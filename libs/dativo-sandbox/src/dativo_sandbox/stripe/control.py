@@ -7,7 +7,6 @@ import json
 import time
 import typing as t
 
-from dativo_sandbox.stripe import facts
 from dativo_sandbox.stripe.messages import Response
 from dativo_sandbox.stripe.mutations import RANDOM_TYPES, Mutations, script
 from dativo_sandbox.stripe.resources import by_type
@@ -142,7 +141,7 @@ def _all(account: Account, type_: str, seen: View | None) -> Iterator[bytes]:
         parents = account.population.stores[family.row.parent]
         for parent in filter(parents.exists, range(parents.size)):
             branch = family.below(parent)
-            for child in range(facts.children(parent)):
+            for child in range(branch.size):
                 name = encode(branch.id_at(child))
                 yield branch.render(child, seen) if seen else name
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 from dativo_sandbox.stripe.messages import ApiError
 from dativo_sandbox.stripe.pages import page, render
 from dativo_sandbox.stripe.queries import Query, with_filter
-from dativo_sandbox.stripe.resources import EXPANDED_LISTS, SUBLISTS, by_type, nested
+from dativo_sandbox.stripe.resources import (
+    EXPANDED_LISTS,
+    INCLUDABLE,
+    SUBLISTS,
+    by_type,
+    nested,
+)
 from dativo_sandbox.stripe.selection import select
 from dativo_sandbox.stripe.templates import encode
 
 if t.TYPE_CHECKING:
     from dativo_sandbox.stripe.keys import Caller
     from dativo_sandbox.stripe.store import Thing
+
+_ID = re.compile(r"[a-z]+_\w+")
 
 
 def expanded(body: bytes, paths: tuple[str, ...], caller: Caller) -> bytes:
@@ -45,10 +54,18 @@ def _expand(thing: t.Any, words: list[str], caller: Caller) -> None:
 
 
 def _whole(thing: Thing, field: str, caller: Caller) -> t.Any:
-    found = _list(thing, field, caller) or _linked(thing.get(field), caller)
-    if found is None:
+    value = thing.get(field)
+    found = _list(thing, field, caller) or _linked(value, caller)
+    if found is not None:
+        return json.loads(found)
+    if field not in INCLUDABLE.get(thing["object"], ()) and not _is_id(value):
         raise ApiError(400, f"This property cannot be expanded ({field}).")
-    return json.loads(found)
+    return value
+
+
+def _is_id(value: str | None) -> bool:
+    """Tell whether a value names an object, be it one that there is not here."""
+    return value is not None and bool(_ID.fullmatch(value))
 
 
 def _linked(name: str | None, caller: Caller) -> bytes | None:

@@ -60,6 +60,7 @@ class Nested:
         field: The parent's field that shows the first page, if there is one.
         shown: Whether the field is there without being asked for by `expand`.
         link: The child's field that holds the parent's id, if there is one.
+        most: How many children an object has at most.
     """
 
     type: str
@@ -69,6 +70,7 @@ class Nested:
     field: str = ""
     shown: bool = False
     link: str = ""
+    most: int = 1_000
 
 
 _CUD = ("created", "updated", "deleted")
@@ -367,7 +369,7 @@ _NESTED: tuple[Nested, ...] = (
     Nested("line_item", "invoice", "lines", "il_", "lines", shown=True, link="invoice"),
     Nested(
         "subscription_item", "subscription", "items", "si_", "items", shown=True,
-        link="subscription",
+        link="subscription", most=20,
     ),
     Nested(
         "credit_note_line_item", "credit_note", "lines", "cnli_", "lines", shown=True
@@ -413,6 +415,16 @@ EXPANDED_LISTS = {
     ("charge", "refunds"),
     ("customer", "subscriptions"),
     ("customer", "tax_ids"),
+}
+
+# Fields that are only there on request, and for no object here.
+INCLUDABLE: Mapping[str, frozenset[str]] = {
+    "coupon": frozenset({"applies_to", "currency_options"}),
+    "customer": frozenset({"cash_balance", "tax"}),
+    "invoice": frozenset({"confirmation_secret", "payments"}),
+    "plan": frozenset({"tiers"}),
+    "price": frozenset({"currency_options", "tiers"}),
+    "subscription": frozenset({"plan"}),
 }
 
 
