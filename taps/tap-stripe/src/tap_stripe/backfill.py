@@ -127,7 +127,7 @@ def _share(lane: Lane, readers: int) -> bool:
     return free > 0 and bool(lane.idle)
 
 
-def _settle(lane: Lane, segment: Segment, answer: Found | Exception) -> Rows | None:
+def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows | None:
     if isinstance(answer, NotPermittedError):
         lane.error = answer
         lane.idle.clear()
@@ -135,7 +135,7 @@ def _settle(lane: Lane, segment: Segment, answer: Found | Exception) -> Rows | N
     if isinstance(answer, DativoError) and _is_lost_cursor(answer):
         lane.idle.append(segment.restarted())
         return None
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         lane.idle.append(segment)
         raise answer
     if lane.error is not None:
@@ -152,7 +152,8 @@ def _is_lost_cursor(error: DativoError) -> bool:
 
 
 def _page(gatherer: Gatherer, lane: Lane, segment: Segment) -> Found:
-    page = gatherer.page(lane.wanted.resource, segment.params())
+    resource = lane.wanted.resource
+    page = gatherer.page(resource, segment.params(), newest=segment.reached)
     rows = no_rows()
     heads = [read_head(item) for item in page.data]
     for item in page.data:

@@ -92,8 +92,17 @@ class StripeClient:
         self._http.close()
 
 
-def connect(config: Mapping[str, t.Any], version: str, workers: int) -> StripeClient:
-    """Return a client as the settings want it."""
+def connect(
+    config: Mapping[str, t.Any], version: str, workers: int, **times: t.Any
+) -> StripeClient:
+    """Return a client as the settings want it.
+
+    Args:
+        config: The settings.
+        version: The version of the API.
+        workers: Connections to keep open.
+        times: `clock`, `now`, `sleep` and `chance` of `dativo_core.http.build_client`.
+    """
     key = str(config["api_key"])
     url = str(config.get("api_url") or API_URL)
     folder = config.get("state_folder")
@@ -112,6 +121,7 @@ def connect(config: Mapping[str, t.Any], version: str, workers: int) -> StripeCl
         timeouts=Timeouts(read=seconds, total=5 * seconds),
         max_body_bytes=_BYTES_A_PAGE,
         throttle_scope=throttle_scope,
+        **times,
     )
     return StripeClient(http, url, version)
 

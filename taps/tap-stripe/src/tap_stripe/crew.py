@@ -26,7 +26,7 @@ class Crew(t.Generic[T, R]):
     def __init__(self, work: Callable[[T], R], size: int) -> None:
         self._work = work
         self._tasks: queue.SimpleQueue[T | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[tuple[T, R | Exception]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[T, R | BaseException]] = queue.SimpleQueue()
         self._size = size
         self._started = 0
 
@@ -37,7 +37,7 @@ class Crew(t.Generic[T, R]):
             threading.Thread(target=self._serve, daemon=True).start()
         self._tasks.put(task)
 
-    def answer(self) -> tuple[T, R | Exception]:
+    def answer(self) -> tuple[T, R | BaseException]:
         """Wait for any task to be done; return it with its result or its error."""
         return self._answers.get()
 
@@ -50,5 +50,5 @@ class Crew(t.Generic[T, R]):
         while (task := self._tasks.get()) is not None:
             try:
                 self._answers.put((task, self._work(task)))
-            except Exception as error:  # noqa: BLE001 it is judged where it is awaited
+            except BaseException as error:  # noqa: BLE001 it is judged where it is awaited
                 self._answers.put((task, error))

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 import msgspec
 from dativo_core.errors import GoneError, NotPermittedError, TryLaterError
 
-from tap_stripe.records import Origin, Page, read_fields, read_head, read_page
+from tap_stripe.records import Origin, read_fields, read_head, read_page
 from tap_stripe.windows import PAGE_SIZE
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_stripe.records import Fields, Shape
+    from tap_stripe.records import Fields, Head, Page, Shape
     from tap_stripe.resources import Resource
 
 Rows: t.TypeAlias = "dict[str, list[bytes]]"
@@ -63,18 +63,36 @@ class Gatherer:
         self._origin = Origin(account=account if tells_account else "")
 
     def page(
-        self, resource: Resource, params: Mapping[str, t.Any], identity: str = ""
+        self,
+        resource: Resource,
+        params: Mapping[str, t.Any],
+        identity: str = "",
+        newest: int | None = None,
     ) -> Page:
-        """Read one page of a list."""
+        """Read one page of a list.
+
+        Args:
+            resource: Whose list.
+            params: What to ask besides.
+            identity: Id of the object that the list hangs on.
+            newest: Second of the last object of the page before: none can be newer.
+
+        Raises:
+            TryLaterError: if the server does not go on from page to page.
+        """
         asked = {k: v.format(id=identity) for k, v in resource.params} | {**params}
         path = resource.path.format(id=identity)
-        after = params.get("starting_after")
         for _ in range(_ATTEMPTS):
             page = read_page(self._get(path, asked, resource.path))
-            # A server that repeats itself must not make the tap read on for ever.
-            if not after or all(read_head(item).id != after for item in page.data):
+            heads = [read_head(item) for item in page.data]
+            goes_on = _follows(heads, asked.get("starting_after", ""))
+            is_cut = page.has_more and not heads
+            if goes_on and not is_cut and not _has_newer(heads, newest):
                 return page
-        msg = f"Stripe's list {path} does not go on after {after}."
+        if goes_on and not is_cut:
+            # A list in another order than Stripe's: nothing is wrong with that.
+            return page
+        msg = f"Stripe's list {path} does not go on from page to page."
         raise TryLaterError(msg, hint="Run again; if it stays, tell Stripe's support.")
 
     def item(self, resource: Resource, identity: str) -> msgspec.Raw | None:
@@ -164,6 +182,15 @@ class Gatherer:
             if not page.has_more or not page.data:
                 return
             after = read_head(page.data[-1]).id
+
+
+def _follows(heads: Sequence[Head], after: str) -> bool:
+    """Tell whether a page can be what comes after an object."""
+    return not after or all(head.id != after for head in heads)
+
+
+def _has_newer(heads: Sequence[Head], newest: int | None) -> bool:
+    return newest is not None and any((head.moment or 0) > newest for head in heads)
 
 
 def no_rows() -> Rows:

@@ -8,7 +8,7 @@ import typing as t
 from datetime import datetime, timezone
 
 from dativo_core import settings, signals
-from dativo_core.errors import ConfigurationError, NotPermittedError
+from dativo_core.errors import ConfigurationError, DativoError, NotPermittedError
 from dativo_core.exact_schema import read_catalog
 from singer_sdk import Tap
 from singer_sdk import typing as th
@@ -211,9 +211,9 @@ class TapStripe(Tap):
         )
         try:
             refused = self._sync(chosen, output)
-        except BaseException:
-            for stream in chosen.values():
-                stream.close()
+        except DativoError:
+            # What was read need not be read again.
+            output.flush()
             raise
         finally:
             self.client.close()
