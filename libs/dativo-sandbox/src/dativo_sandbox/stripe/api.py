@@ -8,10 +8,11 @@ from dativo_sandbox.stripe import queries
 from dativo_sandbox.stripe.expansion import expanded
 from dativo_sandbox.stripe.messages import ApiError, Response, invalid, missing
 from dativo_sandbox.stripe.pages import page, render
-from dativo_sandbox.stripe.resources import ACCOUNT, by_type
+from dativo_sandbox.stripe.resources import by_type
 from dativo_sandbox.stripe.routes import SELF
 from dativo_sandbox.stripe.selection import Selection, select
 from dativo_sandbox.stripe.shapes import shape
+from dativo_sandbox.stripe.tables import ACCOUNT
 from dativo_sandbox.stripe.templates import encode
 
 if t.TYPE_CHECKING:

@@ -16,8 +16,8 @@ from dativo_sandbox.stripe.templates import Facts, Template
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dativo_sandbox.stripe.kinds import Nested
     from dativo_sandbox.stripe.population import Population
-    from dativo_sandbox.stripe.resources import Nested
     from dativo_sandbox.stripe.store import Thing
 
 _FIRST_PAGE = 10

@@ -9,14 +9,9 @@ import typing as t
 from dativo_sandbox.stripe.messages import ApiError
 from dativo_sandbox.stripe.pages import page, render
 from dativo_sandbox.stripe.queries import Query, with_filter
-from dativo_sandbox.stripe.resources import (
-    EXPANDED_LISTS,
-    INCLUDABLE,
-    SUBLISTS,
-    by_type,
-    nested,
-)
+from dativo_sandbox.stripe.resources import by_type, nested
 from dativo_sandbox.stripe.selection import select
+from dativo_sandbox.stripe.tables import EXPANDED_LISTS, INCLUDABLE, SUBLISTS
 from dativo_sandbox.stripe.templates import encode
 
 if t.TYPE_CHECKING:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import TYPE_CHECKING
 
-from dativo_sandbox.stripe.resources import (
-    ACCOUNT,
-    SUBLISTS,
-    Nested,
-    Resource,
-    by_path,
-    by_type,
-    nested,
-)
+from dativo_sandbox.stripe.resources import by_path, by_type, nested
+from dativo_sandbox.stripe.tables import ACCOUNT, SUBLISTS
+
+if TYPE_CHECKING:
+    from dativo_sandbox.stripe.kinds import Nested, Resource
 
 SELF = "account"
 _ROOT = "/v1/"

@@ -8,14 +8,14 @@ import typing as t
 
 from dativo_sandbox.stripe import facts
 from dativo_sandbox.stripe.messages import missing
-from dativo_sandbox.stripe.resources import EVENT
+from dativo_sandbox.stripe.tables import EVENT
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dativo_sandbox.stripe.events import EventLog
+    from dativo_sandbox.stripe.kinds import Resource
     from dativo_sandbox.stripe.queries import Query
-    from dativo_sandbox.stripe.resources import Resource
     from dativo_sandbox.stripe.store import Store
     from dativo_sandbox.stripe.world import Account
 

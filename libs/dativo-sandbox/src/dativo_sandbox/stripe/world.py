@@ -7,7 +7,7 @@ import typing as t
 from dativo_sandbox.stripe.events import EventLog
 from dativo_sandbox.stripe.ids import Ids, Timeline
 from dativo_sandbox.stripe.population import Plan, Population
-from dativo_sandbox.stripe.resources import EVENT
+from dativo_sandbox.stripe.tables import EVENT
 
 if t.TYPE_CHECKING:
     from dativo_sandbox.stripe.settings import StripeSettings
