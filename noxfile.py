@@ -118,6 +118,15 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Change the code that handles failures bit by bit: its tests must notice."""
+    sync(session, "--package=dativo-core")
+    sync(session, "--only-group=test", "--inexact")
+    session.install("mutmut>=3.8,<4")
+    session.run("python", ".ci/mutate.py", session.create_tmp())
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the code blocks of the documentation."""
     sync(session)

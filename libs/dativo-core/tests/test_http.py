@@ -325,6 +325,24 @@ def test_calls_and_retries_are_told(client_for, server) -> None:
     assert calls[1].decision is None
 
 
+def test_calls_are_counted(client_for, server, time, caplog) -> None:
+    """METRIC points in the SDK's shape: each minute and at the end, what was added."""
+    caplog.set_level(logging.INFO, "singer_sdk.metrics")
+    server.then_answer(500)
+    client = client_for(server.url)
+    for seconds in (1, 1, 58, 1):
+        ask(client, server, endpoint="things")
+        time.sleep(seconds)
+    ask(client, server, endpoint="things")
+    client.close()
+    points = [one.args[0].to_dict() for one in caplog.records if "METRIC" in one.msg]
+    assert {one["metric"] for one in points} == {"http_request_count"}
+    good = {"endpoint": "things", "http_status_code": 200, "status": "succeeded"}
+    bad = {"endpoint": "things", "http_status_code": 500, "status": "failed"}
+    counted = [(one["value"], one["tags"]) for one in points]
+    assert counted == [(1, {**bad, "category": "transient"}), (4, good), (1, good)]
+
+
 def test_a_server_that_is_not_there(client_for, server, time) -> None:
     """A refused connection is tried again, then named with the host and no query."""
     server.server_close()

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from dativo_core.auth import no_auth
 from dativo_core.breaker import Breaker, BreakerOpenError, breaker_key
 from dativo_core.breaker_store import JsonBreakerStore
+from dativo_core.call_metrics import CallMetrics
 from dativo_core.classifier import Classifier, load_policy, load_rules
 from dativo_core.failures import error_of
 from dativo_core.fault_sources import (
@@ -82,6 +83,7 @@ class HttpClient:
         timeouts: Timeouts | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         on_call: Callable[[Call], None] | None = None,
+        on_close: Callable[[], None] | None = None,
         throttle_scope: Callable[[Request, Fault], str] = lambda *_: "",
         source: str = "http",
         clock: Callable[[], float] = time.monotonic,
@@ -96,6 +98,7 @@ class HttpClient:
         self._timeouts = timeouts or Timeouts()
         self._max_body_bytes = max_body_bytes
         self._on_call = on_call or (lambda _: None)
+        self._on_close = on_close or (lambda: None)
         self._throttle_scope = throttle_scope
         self._source = source
         self._clock = clock
@@ -127,6 +130,7 @@ class HttpClient:
         """Close all connections, and leave what was learned to the next run."""
         self._breaker.save()
         self._session.close()
+        self._on_close()
 
     def _attempt(self, request: Request) -> Reply:
         permit = self._admit()
@@ -298,7 +302,7 @@ def build_client(
         breaker_policy: When to leave the API alone.
         timeouts: How long one request may take.
         max_body_bytes: How large one answer may be.
-        on_call: Told of each exchange; it must not block.
+        on_call: Told of each exchange, beside the METRIC lines; it must not block.
         on_retry: Told before each pause.
         throttle_scope: See `HttpClient`.
         source: `oauth` for a token endpoint.
@@ -316,6 +320,13 @@ def build_client(
         name = f"limits-{key.replace(':', '_')}.json"
         shared = FileBuckets(state_folder / name)
     hooks = [_log_retry, *([on_retry] if on_retry else [])]
+    metrics = CallMetrics(clock=clock)
+
+    def tell(call: Call) -> None:
+        metrics(call)
+        if on_call:
+            on_call(call)
+
     return HttpClient(
         open_session(plugin, workers, ca_file),
         classifier=Classifier(load_rules(error_handling, plugin)),
@@ -340,7 +351,8 @@ def build_client(
         auth=auth,
         timeouts=timeouts,
         max_body_bytes=max_body_bytes,
-        on_call=on_call,
+        on_call=tell,
+        on_close=metrics.log,
         throttle_scope=throttle_scope,
         source=source,
         clock=clock,
