@@ -86,7 +86,6 @@ def _charge() -> Template:
 
 
 def _invoice() -> Template:
-    subscription = link("subscription")
     return {
         "account_name": "Sandbox",
         "amount_due": "«total#»",
@@ -113,7 +112,10 @@ def _invoice() -> Template:
         "number": "SANDBOX-«n»",
         "parent": {
             "quote_details": None,
-            "subscription_details": {"metadata": {}, "subscription": subscription},
+            "subscription_details": {
+                "metadata": {},
+                "subscription": link("subscription"),
+            },
             "type": "subscription_details",
         },
         "period_end": "«created#»",
@@ -133,21 +135,25 @@ def _invoice() -> Template:
         "total_excluding_tax": "«total#»",
         "total_taxes": [],
         "webhooks_delivered_at": "«created#»",
-        "_legacy": {
-            "application_fee_amount": None,
-            "charge": link("charge"),
-            "discount": None,
-            "paid": "«invoice_paid#»",
-            "paid_out_of_band": False,
-            "payment_intent": link("payment_intent"),
-            "quote": None,
-            "subscription": subscription,
-            "subscription_details": {"metadata": {}},
-            "tax": None,
-            "total_tax_amounts": [],
-            "transfer_data": None,
-        },
+        "_legacy": _invoice_before_basil(),
         "_without": ["subscription"],
+    }
+
+
+def _invoice_before_basil() -> Template:
+    return {
+        "application_fee_amount": None,
+        "charge": link("charge"),
+        "discount": None,
+        "paid": "«invoice_paid#»",
+        "paid_out_of_band": False,
+        "payment_intent": link("payment_intent"),
+        "quote": None,
+        "subscription": link("subscription"),
+        "subscription_details": {"metadata": {}},
+        "tax": None,
+        "total_tax_amounts": [],
+        "transfer_data": None,
     }
 
 

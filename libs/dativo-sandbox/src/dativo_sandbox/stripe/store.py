@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import bisect
-import itertools
 import typing as t
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from dativo_sandbox.stripe.ids import Ids
     from dativo_sandbox.stripe.shapes import View
@@ -131,9 +130,3 @@ class Store:
         """Add an object that looks like the generated ones; return its position."""
         self._born.append(created)
         return self.size - 1
-
-    def positions(self) -> Iterable[int]:
-        """Return where there are objects, the newest first."""
-        return itertools.filterfalse(
-            self.deleted.__contains__, range(self.size - 1, -1, -1)
-        )
