@@ -101,7 +101,7 @@ class ApiError(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = int(status)
         given = {"code": code, "param": param}
         details = {name: value for name, value in given.items() if value}
         self.error = {**details, "message": message, "type": kind}
