@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import random
 import ssl
 
 import pytest
@@ -18,6 +19,7 @@ from dativo_core.errors import (
     TryLaterError,
 )
 from dativo_core.faults import Category
+from dativo_core.fetch import ordered
 from dativo_core.http import Request, Timeouts
 from dativo_core.limiter import GLOBAL, Rates
 from dativo_sandbox.certificates import make_certificates
@@ -92,31 +94,31 @@ def answers(*args, **options):
     return lambda exchange: exchange.answer(*args, **options)
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        short_length,
-        cut_chunks,
-        reset_before,
-        reset_within,
-        answers(body=b"<html>wait</html>", headers={"Content-Type": "text/html"}),
-        answers(body=b'{"ok": tru}'),
-        answers(body=b""),
-        answers(body=b"\xff\xfe"),
-        answers(body=b"not gzip", headers={"Content-Encoding": "gzip"}),
-        answers(500),
-        answers(502, body=b"<html>Bad Gateway</html>"),
-        answers(503, headers={"Retry-After": "7"}),
-        answers(504),
-        answers(408),
-        answers(409),
-        answers(423),
-        answers(425),
-        answers(429),
-        answers(429, headers={"Retry-After": "7"}),
-        answers(200, {"error": {"status": "RESOURCE_EXHAUSTED", "message": "slow"}}),
-    ],
-)
+PASSING = [
+    short_length,
+    cut_chunks,
+    reset_before,
+    reset_within,
+    answers(body=b"<html>wait</html>", headers={"Content-Type": "text/html"}),
+    answers(body=b'{"ok": tru}'),
+    answers(body=b""),
+    answers(body=b"\xff\xfe"),
+    answers(body=b"not gzip", headers={"Content-Encoding": "gzip"}),
+    answers(500),
+    answers(502, body=b"<html>Bad Gateway</html>"),
+    answers(503, headers={"Retry-After": "7"}),
+    answers(504),
+    answers(408),
+    answers(409),
+    answers(423),
+    answers(425),
+    answers(429),
+    answers(429, headers={"Retry-After": "7"}),
+    answers(200, {"error": {"status": "RESOURCE_EXHAUSTED", "message": "slow"}}),
+]
+
+
+@pytest.mark.parametrize("step", PASSING)
 def test_a_fault_that_passes(client_for, server, time, step) -> None:
     """One more request, after a pause, brings the answer."""
     server.then(step)
@@ -125,6 +127,27 @@ def test_a_fault_that_passes(client_for, server, time, step) -> None:
     }
     assert len(server.seen) == 2
     assert len(time.slept) >= 1
+
+
+def test_many_requests_through_many_faults(client_for, server, time) -> None:
+    """Eight threads get all they ask for, in order, for less than 10 percent more."""
+    chance = random.Random(6)  # noqa: S311
+    faults = [chance.choice(PASSING) for _ in range(48)]
+    good = [answers() for _ in range(600)]
+    steps = chance.sample(faults + good, len(faults) + len(good))
+    server.then(*steps[:640], *good)
+    client = client_for(server.url, "tap-google-sheets", chance=chance.random)
+
+    def fetch(number):
+        return number, ask(client, server, f"/v1/things/{number}").json()
+
+    found = list(ordered(range(600), fetch, workers=8, ahead=32))
+    assert found == [(number, {"ok": True}) for number in range(600)]
+    assert {one.path for one in server.seen} == {f"/v1/things/{n}" for n in range(600)}
+    extra = len(server.seen) - 600
+    assert 40 <= extra <= 60
+    assert extra == sum(step in PASSING for step in steps[: len(server.seen)])
+    assert time.now() - 1_800_000_000 < 300
 
 
 def hang(exchange) -> None:

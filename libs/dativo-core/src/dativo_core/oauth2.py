@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from dativo_core.auth import keep_secret
 from dativo_core.errors import CredentialsError
 from dativo_core.files import replace_file
-from dativo_core.http import Request
+from dativo_core.http_messages import Request
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-    from dativo_core.http import Reply
+    from dativo_core.http_messages import Reply
 
 EARLY_SECONDS = 300.0
 EARLY_PART = 0.2
