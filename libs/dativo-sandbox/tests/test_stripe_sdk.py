@@ -198,7 +198,7 @@ def test_its_own_retries_get_over_a_fault(server):
 
 def test_it_is_refused_beyond_the_limits():
     """More than 25 requests a second to one endpoint are a RateLimitError."""
-    with StripeServer(customers=5, endpoint_rate=2) as server:
+    with StripeServer(customers=5, endpoint_rate=1) as server:
         client = _client(server.url, server.api_key)
         many = (client.v1.customers.list() for _ in range(100))
         with pytest.raises(stripe.RateLimitError) as caught:

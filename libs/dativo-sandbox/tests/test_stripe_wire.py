@@ -108,7 +108,7 @@ def test_a_client_may_ask_for_the_end_of_the_connection(served):
 
 def test_latency_holds_requests_open():
     """Requests that wait run at the same time, and then are answered."""
-    with Served(latency_ms=50) as slow:
+    with Served(latency_ms=250) as slow:
         connections = [slow.connect() for _ in range(4)]
         for opened in connections:
             opened.request("GET", LIST, headers=slow.headers)
