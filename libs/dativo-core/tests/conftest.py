@@ -12,6 +12,14 @@ import typing as t
 import pytest
 from dativo_core.http import build_client
 from dativo_core.limiter import Rates
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "core",
+    deadline=None,  # a busy machine decides about time, not the code
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("core")
 
 FAST = Rates(1e6, 1e6, burst=1e6)
 
