@@ -6,6 +6,7 @@ import pytest
 
 OLD, NEW = "2024-06-20", "2026-10-28.endive"
 DAY = 86_400
+ALL = {"subscription": "&status=all"}
 
 
 def event(api, index=0):
@@ -216,6 +217,24 @@ def test_random_changes_follow_from_the_seed(stripe_api):
         assert stripe_api.truth(type_) == again.truth(type_)
     ops = {change["op"] for change in changes}
     assert {"create", "delete", "customer.updated", "charge.refunded"} <= ops
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_events_carry_all_that_changed(stripe_api, seed):
+    """What was there, brought up to date by the events since, is what is there."""
+    types = ("customer", "charge", "invoice", "subscription", "refund")
+    known = {t["id"]: t for type_ in types for t in stripe_api.truth(type_)}
+    stripe_api.mutate(random=60, seed=seed)
+    since = f"created[gt]={stripe_api.NOW}"
+    for told in reversed(stripe_api.walk(f"/v1/events?limit=100&{since}")):
+        thing = told["data"]["object"]
+        known[thing["id"]] = thing
+        if told["type"] == "customer.deleted":
+            del known[thing["id"]]
+    assert known == {t["id"]: t for type_ in types for t in stripe_api.truth(type_)}
+    for type_ in types:
+        listed = stripe_api.walk(f"/v1/{type_}s?limit=7{ALL.get(type_, '')}")
+        assert listed == stripe_api.truth(type_)[::-1]
 
 
 def test_random_changes_can_be_of_other_types(stripe_api):
