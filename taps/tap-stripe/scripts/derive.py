@@ -73,11 +73,12 @@ def _resources(module: ast.Module) -> Iterator[tuple[str, ast.ClassDef]]:
 def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for part in node.body:
         name = _target(part)
-        if isinstance(part, ast.AnnAssign) and name and part.value is None:
-            if not name.startswith("_") and name != "deleted":
-                # A word of Python may not be the name of a field: `from_`.
-                plain = name.rstrip("_")
-                yield plain, _kind(plain, part.annotation)
+        if not isinstance(part, ast.AnnAssign) or part.value is not None:
+            continue
+        if name and not name.startswith("_") and name != "deleted":
+            # A word of Python may not be the name of a field: `from_`.
+            plain = name.rstrip("_")
+            yield plain, _kind(plain, part.annotation)
 
 
 def _target(part: ast.stmt) -> str:

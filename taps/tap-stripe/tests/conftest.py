@@ -111,7 +111,7 @@ class Stripe:
         self.time = FakeTime()
         self.asked = []
         self.stop_at = None
-        self.before = lambda path: None
+        self.before = lambda _: None
         real = client.connect
 
         def connect(*arguments):

@@ -1,4 +1,4 @@
-"""What Stripe and the network do wrong: a run completes, or stops where it can go on."""
+"""What Stripe and the network do wrong: a run completes, or can go on."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def faulty(stripe_for):
     return stripe
 
 
-@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: "-".join(map(str, fault.values())))
+@pytest.mark.parametrize(
+    "fault", PASSING, ids=lambda fault: "-".join(map(str, fault.values()))
+)
 def test_a_fault_that_passes_costs_nothing_but_a_request(faulty, fault):
     """Third request of a list: no object is lost, none comes twice."""
     faulty.server.schedule({"path": "/v1/customers", "nth": 3, **fault})
@@ -58,7 +60,9 @@ def test_a_fault_that_passes_costs_nothing_but_a_request(faulty, fault):
 
 def test_a_cursor_that_is_deleted_is_no_end(faulty):
     """The page after an object that is gone: the rest of the window is read anew."""
-    faulty.server.schedule({"path": "/v1/customers", "nth": 3, "action": "delete_cursor"})
+    faulty.server.schedule(
+        {"path": "/v1/customers", "nth": 3, "action": "delete_cursor"}
+    )
 
     run = faulty.run(STREAM)
 

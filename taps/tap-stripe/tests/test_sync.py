@@ -32,7 +32,9 @@ def test_nested_lists_are_rows_too(stripe):
     lines = [line["id"] for r in run.records("invoices") for line in r["lines"]["data"]]
     assert sorted(run.ids("invoice_line_items")) == sorted(lines)
     assert len(lines) > 100 + len(run.ids("invoices"))
-    by_parent = {(r["_parent_id"], r["invoice"]) for r in run.records("invoice_line_items")}
+    by_parent = {
+        (r["_parent_id"], r["invoice"]) for r in run.records("invoice_line_items")
+    }
     assert all(parent == invoice for parent, invoice in by_parent)
     items = stripe.run("subscriptions").records("subscriptions")
     wanted = [item["id"] for r in items for item in r["items"]["data"]]
@@ -74,8 +76,9 @@ def test_a_deletion_is_a_tombstone_and_a_cancellation_is_not(stripe):
     run = stripe.run("customers", "subscriptions")
     customer = run.ids("customers")[0]
     canceled = next(
-        r["id"] for r in run.records("subscriptions") if r["status"] == "active"
-        and r["customer"] != customer
+        r["id"]
+        for r in run.records("subscriptions")
+        if r["status"] == "active" and r["customer"] != customer
     )
     stripe.server.mutate(
         ops=[
@@ -146,7 +149,7 @@ def test_changes_during_a_sync_are_there_after_the_next(stripe):
     stripe.before = change
     tables = stripe.tables(*MISSION)
     run = stripe.run(*MISSION)
-    stripe.before = lambda path: None
+    stripe.before = lambda _: None
     assert changed
     stripe.server.now(advance=120)
     again = stripe.run(*MISSION, state=run.state)

@@ -1,4 +1,4 @@
-"""Workers that answer as they are ready, while the one who asks decides what is next."""
+"""Workers that answer as they are ready, while one who asks decides what is next."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Crew(t.Generic[T, R]):
     def __init__(self, work: Callable[[T], R], size: int) -> None:
         self._work = work
         self._tasks: queue.SimpleQueue[T | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[tuple[T, R | BaseException]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[T, R | BaseException]] = (
+            queue.SimpleQueue()
+        )
         self._size = size
         self._started = 0
 

@@ -171,9 +171,7 @@ class Gatherer:
         fields[child.field] = msgspec.Raw(msgspec.json.encode(parts))
         return data
 
-    def _all(
-        self, child: Resource, identity: str, after: str
-    ) -> Iterator[msgspec.Raw]:
+    def _all(self, child: Resource, identity: str, after: str) -> Iterator[msgspec.Raw]:
         while True:
             params = {"limit": str(PAGE_SIZE)}
             params |= {"starting_after": after} if after else {}

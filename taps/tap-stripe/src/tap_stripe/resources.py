@@ -189,9 +189,7 @@ RESOURCES: tuple[Resource, ...] = (
         path="/v1/issuing/authorizations",
         events="issuing_authorization",
     ),
-    _family(
-        "cards", "issuing.card", path="/v1/issuing/cards", events="issuing_card"
-    ),
+    _family("cards", "issuing.card", path="/v1/issuing/cards", events="issuing_card"),
     _family(
         "cardholders",
         "issuing.cardholder",
@@ -271,9 +269,7 @@ RESOURCES: tuple[Resource, ...] = (
         "/v1/customers/{id}/balance_transactions",
         parent="customers",
     ),
-    Resource(
-        "tax_ids", "tax_id", "/v1/customers/{id}/tax_ids", parent="customers"
-    ),
+    Resource("tax_ids", "tax_id", "/v1/customers/{id}/tax_ids", parent="customers"),
     Resource(
         "checkout_session_line_items",
         "item",
@@ -286,9 +282,7 @@ RESOURCES: tuple[Resource, ...] = (
         "/v1/payment_links/{id}/line_items",
         parent="payment_links",
     ),
-    Resource(
-        "quote_line_items", "item", "/v1/quotes/{id}/line_items", parent="quotes"
-    ),
+    Resource("quote_line_items", "item", "/v1/quotes/{id}/line_items", parent="quotes"),
     Resource(
         "product_features",
         "product_feature",

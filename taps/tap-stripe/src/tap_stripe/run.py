@@ -1,4 +1,4 @@
-"""One run: lists that are not read yet, then one sweep of the events for all streams."""
+"""One run: lists that are not read yet, then one sweep of events for all streams."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "rate_limit_share",
-        th.NumberType(minimum=0.01, maximum=1),
+        th.NumberType(exclusive_minimum=0, maximum=1),
         default=0.9,
         description="Part of Stripe's limits that a run may use; other programs with "
         "the same account need the rest.",
@@ -192,7 +192,8 @@ class TapStripe(Tap):
             if resource.object in line.objects
         ]
 
-    def sync_all(self) -> None:
+    # The SDK reads stream after stream and calls that final; its version is pinned.
+    def sync_all(self) -> None:  # type: ignore[misc]
         """Read all streams together: they share limits, readers and events.
 
         Raises:
@@ -206,7 +207,9 @@ class TapStripe(Tap):
             if isinstance(stream, StripeStream) and stream.selected
         }
         output = SingerOutput(
-            chosen, t.cast("t.Any", self.state), self.state_writer.write_state,
+            chosen,
+            t.cast("t.Any", self.state),
+            self.state_writer.write_state,
             time.monotonic,
         )
         try:

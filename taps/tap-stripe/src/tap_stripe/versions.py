@@ -77,7 +77,7 @@ def line_of(version: str) -> str:
     return older[-1] if older else LINES[0]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def load(version: str) -> Line:
     """Read the schemas that fit a version."""
     name = line_of(version)
