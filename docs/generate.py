@@ -14,6 +14,8 @@ from pathlib import Path
 
 from dativo_core.classifier import load_rules
 from tap_postgres.values import RULES, Options, PgType
+from tap_stripe.plan import is_full
+from tap_stripe.resources import BY_NAME, RESOURCES
 from target_parquet_iceberg import values as target_values
 
 if t.TYPE_CHECKING:
@@ -139,9 +141,43 @@ def condition(alternative: object) -> str:
     return f"`{text}`".replace("|", "\\|")
 
 
+def stripe_streams() -> str:
+    """Return the table of Stripe's lists."""
+    header = (
+        "| Stream | Read from | Permission | Changes | Deletions |\n"
+        "|:--|:--|:--|:--|:--|\n"
+    )
+    return header + "".join(stripe_row(resource) for resource in RESOURCES)
+
+
+def stripe_row(resource: Resource) -> str:
+    """Return one row of it."""
+    cells = (
+        f"`{resource.name}`{' ¹' if resource.is_costly else ''}",
+        f"`{resource.path}`" if not resource.field else f"`{resource.parent}`",
+        f"`{BY_NAME.get(resource.parent, resource).object}`",
+        stripe_changes(resource),
+        ", ".join(f"`{kind}`" for kind in resource.gone),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def stripe_changes(resource: Resource) -> str:
+    """Return how changes of its objects are found."""
+    listed = ", ".join(f"`{kind}`" for kind in resource.events)
+    if listed:
+        return listed
+    if resource.is_feed:
+        return "is the feed itself"
+    if resource.parent:
+        return f"with `{resource.parent}`"
+    return "whole in every run" if is_full(resource) else "`lookback_days`"
+
+
 PAGES: dict[str, dict[str, t.Callable[[], str]]] = {
     "docs/connectors/POSTGRES.md": {"values": values},
     "docs/ERROR_HANDLING.md": {"rules": error_rules},
+    "docs/connectors/STRIPE.md": {"streams": stripe_streams},
     "docs/MALFORMED_INPUT.md": {"coercions": coercions, "cases": malformed},
 }
 
