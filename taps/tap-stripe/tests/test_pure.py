@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tap_stripe import client, versions, windows
 from tap_stripe.events import How, fold, read_event
 from tap_stripe.plan import EVENT_DAYS, Limits, Why, plan
-from tap_stripe.records import Envelope, Origin, Shape, read_fields
+from tap_stripe.records import Envelope, Origin, Shape, compact, read_fields, read_page
 from tap_stripe.resources import BY_NAME, RESOURCES, children, listened_types
 from tap_stripe.state import Bookmark
 from tap_stripe.windows import Segment
@@ -212,6 +212,20 @@ def test_what_has_no_column_goes_to_extra():
         "id": "a",
         "_extra": {"at": 10**18, "owner": {"id": "b"}, "new": [1]},
     }
+
+
+def test_an_indented_answer_makes_one_line():
+    """Stripe's own answers are laid out for people; digits and escapes stay."""
+    thing = {"id": "a\n", "x": {"y": [1, {"z": None}]}}
+    body = json.dumps({"data": [thing], "has_more": False}, indent=2).encode()
+    big = body.replace(b"1", b"1234567890123456789012.50")
+    [item] = read_page(compact(big)).data
+    row = Shape({"id": "text", "x": "object"}, {"id", "x"}).render(
+        read_fields(item), Origin()
+    )
+    assert b"\n" not in row
+    assert b"1234567890123456789012.50" in row
+    assert compact(b"{}") == b"{}"
 
 
 def test_what_is_not_selected_is_not_sent():

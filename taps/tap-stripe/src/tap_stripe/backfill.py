@@ -5,19 +5,19 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from dativo_core.errors import DativoError, NotPermittedError
+from dativo_core.errors import DativoError, NotPermittedError, RefusedError
 
 from tap_stripe import windows
 from tap_stripe.crew import Crew
 from tap_stripe.gather import no_rows
 from tap_stripe.records import read_head
+from tap_stripe.windows import Segment
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tap_stripe.gather import Gatherer, Rows, Wanted
     from tap_stripe.state import Bookmark
-    from tap_stripe.windows import Segment
 
 
 # A rule of dativo_core's error_handling.yaml.
@@ -36,6 +36,7 @@ class Lane:
         busy: What somebody reads; where they stood before that.
         heard: Second from which on events tell what has changed.
         pages: How many pages were read.
+        takes_ranges: Whether the server takes ranges of `created`.
         error: Why it cannot be read.
     """
 
@@ -45,6 +46,7 @@ class Lane:
     busy: list[Segment] = field(default_factory=list)
     heard: int = 0
     pages: int = 0
+    takes_ranges: bool = True
     error: NotPermittedError | None = None
 
     @property
@@ -117,7 +119,8 @@ def _share(lane: Lane, readers: int) -> bool:
     """Cut what is left until every free reader has a part; tell whether one has."""
     # A short list is read before many readers could help.
     free = min(readers, 1 + lane.pages // _PAGES_A_READER) - len(lane.busy)
-    while lane.wanted.resource.created and 0 < len(lane.idle) < free:
+    can_cut = lane.takes_ranges and lane.wanted.resource.created
+    while can_cut and 0 < len(lane.idle) < free:
         largest = max(lane.idle, key=windows.pages_left)
         parts = windows.cut(largest)
         if parts is None:
@@ -135,6 +138,11 @@ def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows
     if isinstance(answer, DativoError) and _is_lost_cursor(answer):
         lane.idle.append(segment.restarted())
         return None
+    if not lane.takes_ranges and segment.is_cut:
+        return None
+    if type(answer) is RefusedError and segment.is_cut:
+        _start_over(lane)
+        return None
     if isinstance(answer, BaseException):
         lane.idle.append(segment)
         raise answer
@@ -144,6 +152,12 @@ def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows
     if answer.rest is not None:
         lane.idle.append(answer.rest)
     return answer.rows
+
+
+def _start_over(lane: Lane) -> None:
+    """Read a list by its cursor alone: this server knows no ranges of it."""
+    lane.takes_ranges = False
+    lane.idle[:] = [Segment()]
 
 
 def _is_lost_cursor(error: DativoError) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 from dativo_core.errors import GoneError, NotPermittedError, TryLaterError
 
-from tap_stripe.records import Origin, read_fields, read_head, read_page
+from tap_stripe.records import Origin, compact, read_fields, read_head, read_page
 from tap_stripe.windows import PAGE_SIZE
 
 if t.TYPE_CHECKING:
@@ -134,7 +134,8 @@ class Gatherer:
             rows[stream].append(shape.render(fields, told))
 
     def _get(self, path: str, params: Mapping[str, t.Any], endpoint: str) -> bytes:
-        return self._api.get(path, params, endpoint=endpoint, account=self._account)
+        account = self._account
+        return compact(self._api.get(path, params, endpoint=endpoint, account=account))
 
     def _children(
         self, wanted: Wanted, child: Resource, identity: str, fields: Fields

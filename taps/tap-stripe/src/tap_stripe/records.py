@@ -54,6 +54,11 @@ _owned = msgspec.json.Decoder(_Owned)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
+def compact(body: bytes) -> bytes:
+    """Return JSON on one line: Stripe indents its answers, and a line is a message."""
+    return msgspec.json.format(body, indent=-1) if b"\n" in body else body
+
+
 def read_page(body: bytes | memoryview) -> Page:
     """Cut a list into its objects."""
     return _page.decode(body)

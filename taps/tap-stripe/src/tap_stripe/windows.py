@@ -42,6 +42,11 @@ class Segment:
     reached: int | None = None
     pace: float | None = None
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether it is part of a list that was cut."""
+        return self.until is not None or (self.since is not None and bool(self.after))
+
     def params(self) -> dict[str, str]:
         """Return what to ask for the next page."""
         asked = {"limit": str(PAGE_SIZE)}
