@@ -21,6 +21,7 @@ from target_parquet_iceberg import values as target_values
 if t.TYPE_CHECKING:
     from dativo_core.rules import Rule as ErrorRule
     from tap_postgres.values import Rule
+    from tap_stripe.resources import Resource
 
 ROOT = Path(__file__).resolve().parent.parent
 # numeric(38, 37), as the catalogs of Postgres pack it; other types have no use for it.
@@ -152,10 +153,11 @@ def stripe_streams() -> str:
 
 def stripe_row(resource: Resource) -> str:
     """Return one row of it."""
+    owner = BY_NAME[resource.parent] if resource.parent else resource
     cells = (
         f"`{resource.name}`{' ¹' if resource.is_costly else ''}",
         f"`{resource.path}`" if not resource.field else f"`{resource.parent}`",
-        f"`{BY_NAME.get(resource.parent, resource).object}`",
+        f"`{owner.object}`",
         stripe_changes(resource),
         ", ".join(f"`{kind}`" for kind in resource.gone),
     )

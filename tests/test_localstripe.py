@@ -111,7 +111,9 @@ def run(local, folder, state=None):
     assert done.returncode == 0, done.stderr
     messages = [json.loads(line) for line in done.stdout.splitlines()]
     records = {
-        name: [m["record"] for m in messages if m.get("stream") == name and "record" in m]
+        name: [
+            m["record"] for m in messages if m.get("stream") == name and "record" in m
+        ]
         for name in STREAMS
     }
     return records, messages[-1]["value"]

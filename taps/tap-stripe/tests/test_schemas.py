@@ -30,7 +30,7 @@ def test_schemas_are_those_of_the_releases():
     assert checked.returncode == 0
 
 
-SOURCE = '''
+SOURCE = """
 class Thing:
     OBJECT_NAME: ClassVar[Literal["a.thing"]] = "a.thing"
     class Part(StripeObject):
@@ -49,7 +49,7 @@ class Thing:
     tags: List[str]
     lines: ListObject["Line"]
     _inner: int
-'''
+"""
 
 
 def test_kinds_follow_from_annotations(derive, tmp_path):

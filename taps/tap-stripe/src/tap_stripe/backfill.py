@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 
 # A rule of dativo_core's error_handling.yaml.
 _CURSOR_GONE = "stripe_cursor_gone"
-_PAGES_A_READER = 2
+_PAGES_ALONE = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +118,8 @@ def _ask(
 def _share(lane: Lane, readers: int) -> bool:
     """Cut what is left until every free reader has a part; tell whether one has."""
     # A short list is read before many readers could help.
-    free = min(readers, 1 + lane.pages // _PAGES_A_READER) - len(lane.busy)
+    helpful = 2 * lane.pages if lane.pages >= _PAGES_ALONE else 1
+    free = min(readers, helpful) - len(lane.busy)
     can_cut = lane.takes_ranges and lane.wanted.resource.created
     while can_cut and 0 < len(lane.idle) < free:
         largest = max(lane.idle, key=windows.pages_left)

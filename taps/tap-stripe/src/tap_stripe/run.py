@@ -112,7 +112,7 @@ class AccountRun:
         refused = _refused(lanes)
         until = self._terms.settled()
         try:
-            self._follow(good, until)
+            until = self._follow(good, until)
         except NotPermittedError as error:
             refused["events"] = error
             until = 0
@@ -150,17 +150,19 @@ class AccountRun:
             self._write(rows)
             self._keep(lane)
 
-    def _follow(self, lanes: list[Lane], until: int) -> None:
-        """Read the events once, for all streams that have some."""
+    def _follow(self, lanes: list[Lane], until: int) -> int:
+        """Read the events once, for all streams; return until when they were read."""
         hearing = [lane for lane in lanes if _hears(lane)]
-        if not hearing:
-            return
-        since = min(lane.heard for lane in hearing)
+        since = min((lane.heard for lane in hearing), default=until)
+        # Of lists that were read just now, the next run's events tell as well.
+        if until - since < SETTLE_SECONDS:
+            return 0
         terms = self._terms
         what = Feed(since, until, terms.api_version, terms.event_types)
         changes = sweep(hearing, what, self._gatherer, readers=terms.readers)
         for _, rows in changes:
             self._write(rows)
+        return until
 
     def _end(self, lane: Lane, until: int) -> None:
         """Say that all was read until then: from there the next run goes on."""

@@ -85,7 +85,7 @@ SETTINGS = th.PropertiesList(
     th.Property(
         "rate_limit_share",
         th.NumberType(exclusive_minimum=0, maximum=1),
-        default=0.9,
+        default=0.95,
         description="Part of Stripe's limits that a run may use; other programs with "
         "the same account need the rest.",
     ),
