@@ -50,6 +50,7 @@ class Seen(t.NamedTuple):
     path: str
     headers: t.Mapping[str, str]
     body: bytes
+    peer: t.Any
 
 
 class Exchange(http.server.BaseHTTPRequestHandler):
@@ -61,7 +62,8 @@ class Exchange(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length)
-        self.server.seen.append(Seen(self.command, self.path, self.headers, body))
+        seen = Seen(self.command, self.path, self.headers, body, self.client_address)
+        self.server.seen.append(seen)
         self.server.next_step()(self)
 
     do_POST = do_GET  # noqa: N815

@@ -533,6 +533,14 @@ def test_descriptions(fault, text) -> None:
     assert describe(fault) == text
 
 
+def test_long_texts_take_no_time() -> None:
+    """A megabyte without a blank is cut before any pattern searches it."""
+    long = reply(400, {"message": "x" * 1_000_000})
+    assert len(long.message) == 1000
+    assert decide(long).reason == f"http answered 400: {'x' * 200}...."
+    assert len(fault_of_exception(ValueError("x" * 1_000_000)).message) == 1000
+
+
 def test_places_show_no_secrets() -> None:
     """Neither a password in the URL nor its query."""
     url = "https://me:word@api.example.com:8443/v1/x?key=secret#f"

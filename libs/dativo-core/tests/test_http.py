@@ -45,6 +45,17 @@ def test_a_good_answer(client_for, server) -> None:
     assert server.seen[0].headers["User-Agent"] == "tap-any (dativo)"
 
 
+def test_connections_are_kept(client_for, server) -> None:
+    """Requests one after the other share a connection, also after an error's body."""
+    server.then_answer()
+    server.then_answer(500, {"message": "x" * 100_000})
+    client = client_for(server.url)
+    for _ in range(4):
+        ask(client, server)
+    assert len(server.seen) == 5
+    assert len({one.peer for one in server.seen}) == 1
+
+
 def test_an_answer_without_content(client_for, server) -> None:
     """204 has no JSON, and that is no fault."""
     server.then_answer(204, body=b"")

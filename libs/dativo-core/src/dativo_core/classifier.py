@@ -20,7 +20,8 @@ if t.TYPE_CHECKING:
 
 SHIPPED = Path(__file__).with_name("error_handling.yaml")
 MAX_MESSAGE = 200
-_MAIL = re.compile(r"[^\s@<>'\"]+@[^\s@<>'\"]+\.\w+")
+# Bounded: without that a long word takes minutes.
+_MAIL = re.compile(r"[^\s@<>'\"]{1,64}@[^\s@<>'\"]{1,255}")
 _LAST = Rule("unknown", {}, Category.PERMANENT, Action.FAIL)
 _KEYS = {"version", "retry", "categories", "rules", "plugins"}
 

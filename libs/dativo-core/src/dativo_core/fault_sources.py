@@ -21,6 +21,8 @@ _REQUEST_IDS = (
     "x-amz-request-id",
     "x-goog-request-id",
 )
+# Far more than is shown; rules search it, and a pattern may be slow on long texts.
+MAX_TEXT = 1000
 _S3 = re.compile(rb"<(Code|Message)>([^<]{0,2000})</\1>")
 _QUERY = re.compile(r"\?[^\s'\")]+")
 # Their texts repeat the header or the URL, credentials included.
@@ -51,7 +53,7 @@ def fault_of_reply(
         code=code,
         error_type=kind,
         param=param,
-        message=message,
+        message=message[:MAX_TEXT],
         endpoint=endpoint,
         request_id=next((headers[n] for n in _REQUEST_IDS if n in headers), ""),
     )
@@ -140,7 +142,7 @@ def fault_of_exception(
         exceptions=tuple(names),
         message=""
         if _INDISCREET & names.keys()
-        else _QUERY.sub("?***", str(chain[-1])),
+        else _QUERY.sub("?***", str(chain[-1])[:MAX_TEXT]),
         endpoint=endpoint,
     )
 

@@ -62,7 +62,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect, between two bytes, and for a whole answer."""
+    """Seconds: to connect, between two bytes, and for a whole body."""
 
     connect: float = 10.0
     read: float = 60.0
