@@ -50,10 +50,11 @@ class Result:
     def row(self) -> str:
         """Return a row of the report."""
         rate = self.records / self.seconds
+        reading = self.records / self.reading
         return (
             f"| {self.title} | {self.records:,} | {self.seconds:.1f} | {rate:,.0f} "
-            f"| {self.records / self.reading:,.0f} | {self.requests} | {self.violations} | {self.cpu_seconds:.1f} "
-            f"| {self.megabytes:.0f} |"
+            f"| {reading:,.0f} | {self.requests} | {self.violations} "
+            f"| {self.cpu_seconds:.1f} | {self.megabytes:.0f} |"
         )
 
 

@@ -155,13 +155,19 @@ def stripe_row(resource: Resource) -> str:
     """Return one row of it."""
     owner = BY_NAME[resource.parent] if resource.parent else resource
     cells = (
-        f"`{resource.name}`{' ¹' if resource.is_costly else ''}",
+        f"`{resource.name}`{stripe_mark(resource)}",
         f"`{resource.path}`" if not resource.field else f"`{resource.parent}`",
         f"`{owner.object}`",
         stripe_changes(resource),
         ", ".join(f"`{kind}`" for kind in resource.gone),
     )
     return f"| {' | '.join(cells)} |\n"
+
+
+def stripe_mark(resource: Resource) -> str:
+    """Return the footnotes of a stream."""
+    marks = ("¹" if resource.is_costly else "", "²" if resource.is_special else "")
+    return f" {''.join(marks)}" if any(marks) else ""
 
 
 def stripe_changes(resource: Resource) -> str:

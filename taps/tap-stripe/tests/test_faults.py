@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dativo_core.errors import CredentialsError, TryLaterError
+from dativo_core.errors import CredentialsError, RefusedError, TryLaterError
 
 STREAM = "customers"
 PASSING = [
@@ -111,8 +111,27 @@ def test_a_fault_that_stays_ends_with_a_state_to_go_on_from(faulty, fault, error
     assert cut.durable.messages == cut.messages
     assert rest.error is None
     ids = cut.ids(STREAM) + rest.ids(STREAM)
-    assert len(cut.ids(STREAM)) >= 300
+    assert len(cut.ids(STREAM)) >= 200
     assert len(ids) == len(set(ids)) == 1_150
+
+
+def test_a_list_that_the_account_has_not_is_named_and_the_others_are_read(faulty):
+    """Such as those of Issuing, for an account that issues no cards."""
+
+    def refuse(path):
+        # The simulator has every list, and this account of it too.
+        if path == "/v1/charges":
+            msg = "Your account is not set up to use this."
+            raise RefusedError(msg)
+
+    faulty.before = refuse
+
+    run = faulty.run("customers", "charges")
+
+    assert isinstance(run.error, CredentialsError)
+    assert "charges" in str(run.error)
+    assert len(run.ids("customers")) == 1_150
+    assert run.state["currently_syncing"] == "charges"
 
 
 def test_a_key_that_has_expired_ends_the_run_at_once(faulty):

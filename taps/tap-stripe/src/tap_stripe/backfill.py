@@ -47,7 +47,7 @@ class Lane:
     heard: int = 0
     pages: int = 0
     takes_ranges: bool = True
-    error: NotPermittedError | None = None
+    error: DativoError | None = None
 
     @property
     def left(self) -> tuple[Segment, ...]:
@@ -132,7 +132,11 @@ def _share(lane: Lane, readers: int) -> bool:
 
 
 def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows | None:
-    if isinstance(answer, NotPermittedError):
+    # An account that does not use a product is refused its lists from the start.
+    is_closed = isinstance(answer, RefusedError) and not lane.pages
+    if isinstance(answer, DativoError) and (
+        is_closed or isinstance(answer, NotPermittedError)
+    ):
         lane.error = answer
         lane.idle.clear()
         return None

@@ -10,6 +10,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
 ACTIVE = (("status", "all"),)
+# Stripe refuses their lists to accounts that do not use them.
+_PRODUCTS = {"issuing", "identity", "terminal", "test_helpers"}
+_SPECIAL_OBJECTS = {"account", "application_fee", "fee_refund", "person"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,12 @@ class Resource:
     def is_costly(self) -> bool:
         """Whether each object of the parent costs a request."""
         return bool(self.parent) and not self.field
+
+    @property
+    def is_special(self) -> bool:
+        """Whether only accounts that use a product of Stripe's may ask for them."""
+        product, dot, _ = self.object.partition(".")
+        return self.object in _SPECIAL_OBJECTS or bool(dot and product in _PRODUCTS)
 
     @property
     def is_feed(self) -> bool:

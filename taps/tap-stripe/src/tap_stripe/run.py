@@ -6,7 +6,7 @@ import dataclasses
 import typing as t
 from dataclasses import dataclass
 
-from dativo_core.errors import CredentialsError, NotPermittedError
+from dativo_core.errors import CredentialsError, DativoError, NotPermittedError
 
 from tap_stripe import backfill, resources
 from tap_stripe.backfill import Lane
@@ -96,7 +96,7 @@ class AccountRun:
         tells = terms.tells_account
         self._gatherer = Gatherer(api, account, tells_account=tells)
 
-    def run(self, choices: Iterable[Choice]) -> dict[str, NotPermittedError]:
+    def run(self, choices: Iterable[Choice]) -> dict[str, DativoError]:
         """Read everything; return the streams that the key may not read, and why."""
         lanes = [self._lane(group) for group in groups(choices)]
         for lane in lanes:
@@ -218,8 +218,8 @@ def _readable(lane: Lane) -> list[str]:
     return [name for name in lane.wanted.shapes if name not in lane.wanted.refused]
 
 
-def _refused(lanes: list[Lane]) -> dict[str, NotPermittedError]:
-    found: dict[str, NotPermittedError] = {}
+def _refused(lanes: list[Lane]) -> dict[str, DativoError]:
+    found: dict[str, DativoError] = {}
     for lane in lanes:
         if lane.error is not None:
             found |= dict.fromkeys(lane.wanted.shapes, lane.error)
@@ -227,7 +227,7 @@ def _refused(lanes: list[Lane]) -> dict[str, NotPermittedError]:
     return found
 
 
-def complain(refused: Mapping[str, NotPermittedError]) -> None:
+def complain(refused: Mapping[str, DativoError]) -> None:
     """Raise if the key could not read everything that is selected.
 
     Raises:
@@ -236,6 +236,8 @@ def complain(refused: Mapping[str, NotPermittedError]) -> None:
     if refused:
         names = ", ".join(sorted(refused))
         first = next(iter(refused.values()))
-        msg = f"The API key may not read {names}; all else is complete. {first.what}"
+        msg = (
+            f"These streams cannot be read: {names}. All else is complete. {first.what}"
+        )
         hint = "Give the key read permission for them, or deselect them."
         raise CredentialsError(msg, hint=hint)

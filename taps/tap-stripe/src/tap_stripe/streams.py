@@ -48,7 +48,7 @@ class StripeStream(Stream):
         self._meters = contextlib.ExitStack()
         self._written = 0
         self.resource = resource
-        self.selected_by_default = not resource.is_costly
+        self.selected_by_default = not (resource.is_costly or resource.is_special)
         super().__init__(tap, versions.schema(self._columns, key), resource.name)
         self.primary_keys = key
         root = resources.BY_NAME.get(resource.parent, resource)

@@ -225,8 +225,8 @@ class TapStripe(Tap):
 
     def _sync(
         self, chosen: dict[str, StripeStream], output: SingerOutput
-    ) -> dict[str, NotPermittedError]:
-        refused: dict[str, NotPermittedError] = {}
+    ) -> dict[str, DativoError]:
+        refused: dict[str, DativoError] = {}
         terms = self._terms()
         tells = terms.tells_account
         for account in self.accounts:
