@@ -135,6 +135,15 @@ def bench_quick(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Change the code that handles failures bit by bit: its tests must notice."""
+    sync(session, "--package=dativo-core")
+    sync(session, "--only-group=test", "--inexact")
+    session.install("mutmut>=3.8,<4")
+    session.run("python", ".ci/mutate.py", session.create_tmp())
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the code blocks of the documentation."""
     sync(session)
@@ -171,7 +180,7 @@ def wheels(session: nox.Session) -> None:
 
 INSTALLED_ONLY = """
 from importlib.util import find_spec
-for name in ("dativo_core", "tap_postgres", "target_parquet_iceberg"):
+for name in ("dativo_core", "tap_postgres", "tap_stripe", "target_parquet_iceberg"):
     assert "site-packages" in find_spec(name).origin, f"{name} is not from its wheel"
 """
 

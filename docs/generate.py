@@ -12,11 +12,16 @@ import sys
 import typing as t
 from pathlib import Path
 
+from dativo_core.classifier import load_rules
 from tap_postgres.values import RULES, Options, PgType
+from tap_stripe.plan import is_full
+from tap_stripe.resources import BY_NAME, RESOURCES
 from target_parquet_iceberg import values as target_values
 
 if t.TYPE_CHECKING:
+    from dativo_core.rules import Rule as ErrorRule
     from tap_postgres.values import Rule
+    from tap_stripe.resources import Resource
 
 ROOT = Path(__file__).resolve().parent.parent
 # numeric(38, 37), as the catalogs of Postgres pack it; other types have no use for it.
@@ -109,8 +114,78 @@ def malformed() -> str:
     return str(module.table())
 
 
+def error_rules() -> str:
+    """Return the table of what is done about which error."""
+    rows = ["| for | rule | when | category | action |", "|:--|:--|:--|:--|:--|"]
+    general = load_rules(None, "")
+    for plugin in ("tap-stripe", "tap-hubspot", "tap-google-drive"):
+        own = load_rules(None, plugin)
+        place = "`tap-google-*`" if "google" in plugin else f"`{plugin}`"
+        rows += [error_rule(place, rule) for rule in own[: len(own) - len(general)]]
+    rows += [error_rule("all", rule) for rule in general]
+    return "\n".join(rows) + "\n"
+
+
+def error_rule(place: str, rule: ErrorRule) -> str:
+    """Return one row of that table."""
+    when = "; ".join(
+        f"{name} {', '.join(condition(one) for one in alternatives)}"
+        for name, alternatives in rule.when.items()
+    )
+    words = [place, f"`{rule.name}`", when, rule.category.value, rule.action.value]
+    return f"| {' | '.join(words)} |"
+
+
+def condition(alternative: object) -> str:
+    """Return one alternative of a condition; a bar would end the cell."""
+    text = ": ".join(alternative) if isinstance(alternative, tuple) else alternative
+    return f"`{text}`".replace("|", "\\|")
+
+
+def stripe_streams() -> str:
+    """Return the table of Stripe's lists."""
+    header = (
+        "| Stream | Read from | Permission | Changes | Deletions |\n"
+        "|:--|:--|:--|:--|:--|\n"
+    )
+    return header + "".join(stripe_row(resource) for resource in RESOURCES)
+
+
+def stripe_row(resource: Resource) -> str:
+    """Return one row of it."""
+    owner = BY_NAME[resource.parent] if resource.parent else resource
+    cells = (
+        f"`{resource.name}`{stripe_mark(resource)}",
+        f"`{resource.path}`" if not resource.field else f"`{resource.parent}`",
+        f"`{owner.object}`",
+        stripe_changes(resource),
+        ", ".join(f"`{kind}`" for kind in resource.gone),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def stripe_mark(resource: Resource) -> str:
+    """Return the footnotes of a stream."""
+    marks = ("¹" if resource.is_costly else "", "²" if resource.is_special else "")
+    return f" {''.join(marks)}" if any(marks) else ""
+
+
+def stripe_changes(resource: Resource) -> str:
+    """Return how changes of its objects are found."""
+    listed = ", ".join(f"`{kind}`" for kind in resource.events)
+    if listed:
+        return listed
+    if resource.is_feed:
+        return "is the feed itself"
+    if resource.parent:
+        return f"with `{resource.parent}`"
+    return "whole in every run" if is_full(resource) else "`lookback_days`"
+
+
 PAGES: dict[str, dict[str, t.Callable[[], str]]] = {
     "docs/connectors/POSTGRES.md": {"values": values},
+    "docs/ERROR_HANDLING.md": {"rules": error_rules},
+    "docs/connectors/STRIPE.md": {"streams": stripe_streams},
     "docs/MALFORMED_INPUT.md": {"coercions": coercions, "cases": malformed},
 }
 

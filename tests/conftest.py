@@ -29,6 +29,8 @@ PATIENCE_SECONDS = 240
 # The Hub's default variants, a stock SDK tap and engines that read Iceberg, with all
 # that decides what they do.
 PEER_PINS = {
+    # GPL-3.0: it only ever runs as a process of its own.
+    "localstripe": ["localstripe==1.15.10"],
     "meltanolabs-tap-postgres": [
         "meltanolabs-tap-postgres==0.10.0",
         "psycopg2-binary==2.9.12",

@@ -18,6 +18,9 @@ CODES = [
     (errors.CredentialsError("x"), 77),
     (errors.TryLaterError("x"), 75),
     (errors.IncompleteError("x"), 75),
+    (errors.NotPermittedError("x"), 77),
+    (errors.RefusedError("x"), 1),
+    (errors.GoneError("x"), 1),
     (errors.DataLimitError("x"), 65),
     (errors.FencedError("x"), 3),
     (errors.DativoError("x"), 1),
@@ -44,8 +47,19 @@ def test_code_and_one_line(caplog, exception, code) -> None:
     (line,) = caplog.records
     assert (line.levelname, line.exc_info) == ("ERROR", None)
     assert ("This is a bug" in line.getMessage()) == (
-        code == ExitCode.BUG and type(exception) is not errors.DativoError
+        code == ExitCode.BUG and not isinstance(exception, errors.DativoError)
     )
+
+
+def test_not_before_is_a_field_of_the_line(caplog) -> None:
+    """An orchestrator can read when to come back; without a time there is no field."""
+    error = errors.TryLaterError("x")
+    guarded(lambda: _raise(error))
+    error.not_before = 1_800_000_000.5
+    guarded(lambda: _raise(error))
+    first, second = caplog.records
+    assert not hasattr(first, "not_before")
+    assert second.not_before == 1_800_000_000
 
 
 @pytest.mark.parametrize(("result", "code"), [(None, 0), (7, 7), ("x", 0)])

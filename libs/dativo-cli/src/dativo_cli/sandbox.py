@@ -48,6 +48,28 @@ def s3() -> None:
         signal.pause()
 
 
+@sandbox.command()
+@click.option("--customers", default=1_000, show_default=True, help="Customers.")
+@click.option("--accounts", default=2, show_default=True, help="Connected accounts.")
+@click.option("--seed", default=0, show_default=True, help="Which population.")
+@click.option("--latency-ms", default=0.0, help="How long every response waits.")
+@click.option("--rate-limits/--no-rate-limits", default=True, help="Refuse too many.")
+@click.option("--port", default=0, help="Where to listen, by default anywhere.")
+@click.option("--schedule", type=click.File(), help="Faults, as a JSON list of rules.")
+def stripe(port: int, schedule: t.TextIO | None, **settings: t.Any) -> None:
+    """Run a simulator of Stripe until Ctrl-C; print tap-stripe's settings for it."""
+    from dativo_sandbox.stripe.server import StripeServer  # noqa: PLC0415
+
+    try:
+        rules = tuple(json.load(schedule)) if schedule else ()
+        server = StripeServer(port=port, schedule=rules, **settings)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--schedule") from error
+    with _until_stopped(), server:
+        click.echo(json.dumps(server.tap_config()))
+        signal.pause()
+
+
 @contextlib.contextmanager
 def _until_stopped() -> Iterator[None]:
     """Make SIGTERM and Ctrl-C the ordinary end of the block, wherever it is."""

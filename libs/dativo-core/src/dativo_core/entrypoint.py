@@ -80,9 +80,16 @@ def _report(exception: Exception) -> int:
         "%s",
         error,
         exc_info=traceback,
-        extra={"exit_code": int(error.exit_code), "error": type(error).__name__},
+        extra=_facts(error),
     )
     return error.exit_code
+
+
+def _facts(error: DativoError) -> dict[str, t.Any]:
+    facts = {"exit_code": int(error.exit_code), "error": type(error).__name__}
+    if isinstance(error, TryLaterError) and error.not_before is not None:
+        return {**facts, "not_before": int(error.not_before)}
+    return facts
 
 
 def explain(exception: Exception) -> DativoError | None:

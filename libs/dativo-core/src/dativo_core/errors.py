@@ -3,7 +3,11 @@
 DativoError
 ├── ConfigurationError   78  a setting, a name or the catalog must be changed
 ├── CredentialsError     77  a password, key or grant must be changed
+│   └── NotPermittedError    77  the credentials are good, but not for this
 ├── TryLaterError        75  nothing to change: run again, later
+├── RefusedError          1  the same request will never succeed
+│   ├── GoneError             1  what was asked for is not there, or not any more
+│   └── SkippedError          1  this one thing cannot be read; the others can
 ├── DataLimitError       65  too many records went to the dead letters
 ├── IncompleteError      75  the input ended without proof that the tap finished
 └── FencedError           3  another run of the same pipeline owns the table now
@@ -12,6 +16,10 @@ DativoError
 from __future__ import annotations
 
 import enum
+import typing as t
+
+if t.TYPE_CHECKING:
+    from dativo_core.faults import Decision
 
 
 class ExitCode(enum.IntEnum):
@@ -37,6 +45,8 @@ class DativoError(Exception):
     """
 
     exit_code = ExitCode.BUG
+    #: What the classifier made of the fault behind it, where there was one.
+    decision: Decision | None = None
 
     def __init__(self, what: str, *, hint: str = "") -> None:
         super().__init__(f"{what} {hint}".rstrip())
@@ -56,10 +66,30 @@ class CredentialsError(DativoError):
     exit_code = ExitCode.CREDENTIALS
 
 
+class NotPermittedError(CredentialsError):
+    """The credentials are good, but a permission or scope is missing."""
+
+
 class TryLaterError(DativoError):
-    """The other side is unreachable or overloaded; the same run may succeed later."""
+    """The other side is unreachable or overloaded; the same run may succeed later.
+
+    `not_before` is the earliest time that makes sense, in seconds since 1970.
+    """
 
     exit_code = ExitCode.TRY_LATER
+    not_before: float | None = None
+
+
+class RefusedError(DativoError):
+    """The same request will never succeed: the tap or its settings must change."""
+
+
+class GoneError(RefusedError):
+    """What was asked for is not there, not any more, or not for these credentials."""
+
+
+class SkippedError(RefusedError):
+    """This one thing cannot be read; leave it out visibly and go on."""
 
 
 class IncompleteError(TryLaterError):

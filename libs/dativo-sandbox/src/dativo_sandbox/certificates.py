@@ -12,7 +12,9 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-_NAMES = "subjectAltName=IP:127.0.0.1,DNS:localhost\n"
+_NAMES = """subjectAltName=IP:127.0.0.1,DNS:localhost
+authorityKeyIdentifier=keyid
+"""
 
 
 def make_certificates(folder: Path) -> Path:
@@ -27,7 +29,9 @@ def make_certificates(folder: Path) -> Path:
         raise ServerStartError(msg, hint="Install openssl.")
     (folder / "names").write_text(_NAMES)
     for words in (
-        "req -x509 -days 2 -subj /CN=dativo-sandbox-ca -keyout ca.key -out ca.crt",
+        # Python 3.13 trusts no authority that does not say what its key is for.
+        "req -x509 -days 2 -subj /CN=dativo-sandbox-ca -keyout ca.key -out ca.crt"
+        " -addext keyUsage=critical,keyCertSign,cRLSign",
         "req -subj /CN=localhost -keyout server.key -out server.csr",
         "x509 -req -days 2 -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial"
         " -extfile names -out server.crt",

@@ -14,6 +14,7 @@ if t.TYPE_CHECKING:
     from dativo_sandbox.postgres import PostgresServer
     from dativo_sandbox.seaweedfs import SeaweedServer
     from dativo_sandbox.server import Server
+    from dativo_sandbox.stripe.server import StripeServer
 
 S = t.TypeVar("S", bound="Server")
 
@@ -65,3 +66,11 @@ def secure_seaweed() -> Iterator[SeaweedServer]:
 def bucket_prefix(seaweed: SeaweedServer) -> str:
     """Name a fresh folder in the ordinary bucket, such as s3://lake/test_1f."""
     return f"s3://{seaweed.bucket}/test_{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def stripe_server() -> Iterator[StripeServer]:
+    """Run a simulator of Stripe's API, with 300 customers that nobody has touched."""
+    from dativo_sandbox.stripe.server import StripeServer  # noqa: PLC0415
+
+    yield from _run(StripeServer(customers=300, rate_limits=False))

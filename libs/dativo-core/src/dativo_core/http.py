@@ -1,0 +1,162 @@
+"""Put an HTTP client together from what a tap knows of its API."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import typing as t
+from urllib.parse import urlsplit
+
+from dativo_core.breaker import Breaker, breaker_key
+from dativo_core.breaker_store import JsonBreakerStore
+from dativo_core.call_metrics import CallMetrics
+from dativo_core.classifier import Classifier, load_policy, load_rules
+from dativo_core.fetch import pause
+from dativo_core.http_client import MAX_BODY_BYTES, HttpClient
+from dativo_core.http_messages import Call, Reply, Request, Timeouts
+from dativo_core.limiter import FileBuckets, Limiter, Rates
+from dativo_core.retry import Retrier, Retry, RetryBudget
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import requests
+
+    from dativo_core.auth import Auth
+    from dativo_core.breaker import BreakerPolicy, Transition
+    from dativo_core.faults import Fault
+    from dativo_core.retry import Hook
+
+__all__ = ["Call", "HttpClient", "Reply", "Request", "Timeouts", "build_client"]
+
+
+def build_client(
+    plugin: str,
+    url: str,
+    rates: Rates,
+    *,
+    auth: Auth | None = None,
+    credential: str = "",
+    error_handling: Path | None = None,
+    state_folder: Path | None = None,
+    shares_limits: bool = False,
+    workers: int = 16,
+    ca_file: Path | None = None,
+    breaker_policy: BreakerPolicy | None = None,
+    timeouts: Timeouts | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    on_call: Callable[[Call], None] | None = None,
+    on_retry: Hook | None = None,
+    throttle_scope: Callable[[Request, Fault], str] = lambda *_: "",
+    source: str = "http",
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = pause,
+    chance: Callable[[], float] = random.random,
+) -> HttpClient:
+    """Return a client for one API and one credential, with all that protects them.
+
+    Args:
+        plugin: Whose rules and retry policy count.
+        url: The API's address; its host names the breaker.
+        rates: What the provider allows.
+        auth: Puts credentials on requests.
+        credential: What tells one credential from another; it is only kept hashed.
+        error_handling: The user's changes to the error table.
+        state_folder: Where the breaker, and shared limits, live between runs.
+        shares_limits: Share the rates with all processes that use the state folder.
+        workers: Connections to keep open.
+        ca_file: Authorities to trust in place of the usual ones.
+        breaker_policy: When to leave the API alone.
+        timeouts: How long one request may take.
+        max_body_bytes: How large one answer may be.
+        on_call: Told of each exchange, beside the METRIC lines; it must not block.
+        on_retry: Told before each pause.
+        throttle_scope: See `HttpClient`.
+        source: `oauth` for a token endpoint.
+        clock: Seconds that never go back.
+        now: Seconds since 1970.
+        sleep: Waits; `fetch.pause` can be cut short.
+        chance: A number in [0, 1).
+
+    Raises:
+        ConfigurationError: `error_handling` is not valid.
+    """
+    key = breaker_key(urlsplit(url).netloc.rpartition("@")[2], credential)
+    shared = None
+    if shares_limits and state_folder:
+        name = f"limits-{key.replace(':', '_')}.json"
+        shared = FileBuckets(state_folder / name)
+    hooks = [_log_retry, *([on_retry] if on_retry else [])]
+    metrics = CallMetrics(clock=clock)
+
+    def tell(call: Call) -> None:
+        metrics(call)
+        if on_call:
+            on_call(call)
+
+    return HttpClient(
+        open_session(plugin, workers, ca_file),
+        classifier=Classifier(load_rules(error_handling, plugin)),
+        retrier=Retrier(
+            load_policy(error_handling, plugin),
+            RetryBudget(),
+            clock=clock,
+            now=now,
+            sleep=sleep,
+            chance=chance,
+            hooks=hooks,
+        ),
+        breaker=Breaker(
+            key,
+            breaker_policy,
+            JsonBreakerStore(state_folder) if state_folder else None,
+            now=now,
+            listeners=[_log_transition],
+        ),
+        # Clocks of two processes agree only on the time of day.
+        limiter=Limiter(rates, shared, clock=now if shared else clock, sleep=sleep),
+        auth=auth,
+        timeouts=timeouts,
+        max_body_bytes=max_body_bytes,
+        on_call=tell,
+        on_close=metrics.log,
+        throttle_scope=throttle_scope,
+        source=source,
+        clock=clock,
+        now=now,
+    )
+
+
+def open_session(
+    plugin: str, workers: int, ca_file: Path | None = None
+) -> requests.Session:
+    """Return a pooled session that verifies certificates and never repeats itself."""
+    import requests  # noqa: PLC0415
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415
+
+    session = requests.Session()
+    session.headers["User-Agent"] = f"{plugin} (dativo)"
+    if ca_file:
+        session.verify = str(ca_file)
+    # The retrier's part: two of them multiply.
+    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=workers, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    # Its debug lines show queries.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+    return session
+
+
+def _log_retry(retry: Retry) -> None:
+    said = "%s Attempt %d; the next one is in %.1f seconds (%s)."
+    values = (retry.attempt, retry.pause_seconds, retry.decision.rule)
+    logging.getLogger(__name__).warning(said, retry.decision.reason, *values)
+
+
+def _log_transition(change: Transition) -> None:
+    host = change.key.partition("#")[0]
+    said = "The breaker of %s is %s now. %s"
+    logging.getLogger(__name__).warning(said, host, change.after.value, change.reason)

@@ -1,0 +1,222 @@
+"""Send no more requests than a provider allows, and fewer when it says so.
+
+Every endpoint has a bucket, and all of them share another; a request waits for both. A
+bucket hands out moments, evenly spaced: what was not used is not made up for, or the
+provider's own window would overflow. A refusal halves the rate, and success restores it
+little by little.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import threading
+import time
+import typing as t
+from dataclasses import astuple, dataclass, field, replace
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from pathlib import Path
+
+GLOBAL = "*"
+CUT = 0.5
+# Requests under way are refused together: that is one reason to slow down, not many.
+HOLD_SECONDS = 1.0
+RECOVERY_PER_SECOND = 0.02
+FLOOR = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Requests a second, as the provider allows them.
+
+    Args:
+        everywhere: For all endpoints together.
+        endpoint: For one endpoint, unless `endpoints` names it.
+        endpoints: For some endpoints.
+        share: Part of it that this program may use, in (0, 1]. Less than 1 leaves room
+            for other programs, and for requests that the network brings together.
+        burst: Requests that may follow one another at once.
+    """
+
+    everywhere: float
+    endpoint: float
+    endpoints: Mapping[str, float] = field(default_factory=dict)
+    share: float = 0.9
+    burst: float = 2.0
+
+    def ceiling(self, name: str) -> float:
+        """Return the rate of a bucket when nothing is wrong."""
+        if name == GLOBAL:
+            return self.everywhere * self.share
+        return self.endpoints.get(name, self.endpoint) * self.share
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """When the next request may go; times are those of the limiter's clock.
+
+    Args:
+        rate: Requests a second.
+        due: When the next request goes if they are evenly spaced.
+        blocked_until: Before that nothing goes.
+        changed_at: Since when the rate is what it is.
+    """
+
+    rate: float
+    due: float = 0.0
+    blocked_until: float = 0.0
+    changed_at: float = 0.0
+
+    def recovered(self, ceiling: float, now: float) -> Bucket:
+        """Return the bucket with the rate that it has earned since the last change."""
+        if self.changed_at > now + HOLD_SECONDS:  # the clock was set back
+            return Bucket(ceiling, changed_at=now)
+        gain = ceiling * RECOVERY_PER_SECOND * max(0.0, now - self.changed_at)
+        rate = min(ceiling, self.rate + gain)
+        return replace(self, rate=rate, changed_at=max(self.changed_at, now))
+
+    def opens_at(self, burst: float) -> float:
+        """Return when the next request may go."""
+        return max(self.blocked_until, self.due - (burst - 1) / self.rate)
+
+    def taken(self, now: float) -> Bucket:
+        """Return the bucket after a request."""
+        return replace(self, due=max(now, self.due) + 1 / self.rate)
+
+    def throttled(self, ceiling: float, now: float) -> Bucket:
+        """Return the bucket after a refusal."""
+        if self.changed_at > now:
+            return self
+        rate = max(ceiling * FLOOR, self.rate * CUT)
+        return replace(self, rate=rate, changed_at=now + HOLD_SECONDS)
+
+
+Buckets: t.TypeAlias = "MutableMapping[str, Bucket]"
+
+
+class BucketStore(t.Protocol):
+    """Where buckets live: in this process, or in a file that processes share."""
+
+    def locked(self) -> contextlib.AbstractContextManager[Buckets]:
+        """Give exclusive access; changes are kept."""
+
+
+class MemoryBuckets:
+    """Buckets of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._buckets: dict[str, Bucket] = {}
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[Buckets]:
+        """Give exclusive access."""
+        with self._lock:
+            yield self._buckets
+
+
+class FileBuckets:
+    """Buckets of all processes that name the same file, on one machine.
+
+    The lock is the kernel's: it ends with the process. A file that cannot be read is an
+    empty one. The limiter's clock must be `time.time`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = path
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[Buckets]:
+        """Give exclusive access, then write what has changed."""
+        import fcntl  # noqa: PLC0415 not on Windows, where nothing else needs it
+
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(handle, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            before = _parse(file.read())
+            buckets = dict(before)
+            yield buckets
+            if buckets != before:
+                content = {name: astuple(one) for name, one in buckets.items()}
+                file.seek(0)
+                file.write(json.dumps(content).encode())
+                file.truncate()
+
+
+def _parse(content: bytes) -> dict[str, Bucket]:
+    try:
+        found = json.loads(content or b"{}")
+        return {str(name): Bucket(*map(float, one)) for name, one in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+class Limiter:
+    """Hands out the moments at which requests may go, to all threads."""
+
+    def __init__(
+        self,
+        rates: Rates,
+        store: BucketStore | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._rates = rates
+        self._store = store or MemoryBuckets()
+        self._clock = clock
+        self._sleep = sleep
+        # One waiter an endpoint looks at the clock; the others queue up behind it.
+        self._turnstiles: dict[str, threading.Lock] = collections.defaultdict(
+            threading.Lock
+        )
+
+    def acquire(self, endpoint: str) -> float:
+        """Wait until a request to the endpoint may go; return the seconds waited."""
+        started = self._clock()
+        with self._turnstiles[endpoint]:
+            while (wait := self._take(endpoint)) > 0:
+                self._sleep(wait)
+        return self._clock() - started
+
+    def throttled(
+        self, endpoint: str, retry_after: float = 0.0, scope: str = ""
+    ) -> None:
+        """Slow down after a refusal, and let nothing go for a while.
+
+        `scope` is the endpoint or GLOBAL, whichever the refusal was about; empty if
+        nobody knows.
+        """
+        with self._store.locked() as buckets:
+            now = self._clock()
+            for name in (scope,) if scope else (endpoint, GLOBAL):
+                bucket = self._current(buckets, name, now)
+                slower = bucket.throttled(self._rates.ceiling(name), now)
+                blocked = max(bucket.blocked_until, now + retry_after)
+                buckets[name] = replace(slower, blocked_until=blocked)
+
+    def rate(self, name: str = GLOBAL) -> float:
+        """Return the requests a second that a bucket lets go now."""
+        with self._store.locked() as buckets:
+            return self._current(buckets, name, self._clock()).rate
+
+    def _take(self, endpoint: str) -> float:
+        with self._store.locked() as buckets:
+            now = self._clock()
+            found = {
+                name: self._current(buckets, name, now) for name in (endpoint, GLOBAL)
+            }
+            opens_at = max(one.opens_at(self._rates.burst) for one in found.values())
+            if opens_at <= now:
+                buckets.update({name: one.taken(now) for name, one in found.items()})
+            return opens_at - now
+
+    def _current(self, buckets: Buckets, name: str, now: float) -> Bucket:
+        ceiling = self._rates.ceiling(name)
+        bucket = buckets.get(name) or Bucket(ceiling, changed_at=now)
+        return bucket.recovered(ceiling, now)

@@ -1,0 +1,219 @@
+"""Requests are spaced as the provider allows, for all threads and processes."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+
+import pytest
+from dativo_core.fetch import ordered
+from dativo_core.limiter import GLOBAL, FileBuckets, Limiter, Rates
+
+EVEN = Rates(100, 10, {"slow": 1}, share=1, burst=1)
+
+
+@pytest.fixture(params=["memory", "file"])
+def limiter(request, time, tmp_path):
+    """Build limiters on fake time, in this process or over a file."""
+
+    def build(rates=EVEN):
+        path = tmp_path / "new" / "limits.json"
+        store = FileBuckets(path) if request.param == "file" else None
+        return Limiter(rates, store, clock=time.now, sleep=time.sleep)
+
+    return build
+
+
+def moments(limiter, time, *endpoints) -> list[float]:
+    """Return when requests to the endpoints went, in seconds from now."""
+    began = time.now()
+    went = []
+    for endpoint in endpoints:
+        limiter.acquire(endpoint)
+        went.append(round(time.now() - began, 3))
+    return went
+
+
+def test_requests_are_evenly_spaced(limiter, time) -> None:
+    """Ten a second: the first at once, then one each tenth of a second."""
+    assert moments(limiter(), time, *"aaaa") == [0, 0.1, 0.2, 0.3]
+
+
+def test_what_was_waited_is_told(limiter) -> None:
+    """The caller learns how long it took."""
+    one = limiter()
+    assert [round(one.acquire("a"), 3) for _ in range(2)] == [0, 0.1]
+
+
+def test_endpoints_have_their_own_rates(limiter, time) -> None:
+    """One endpoint does not wait for another, but for the rate of all."""
+    assert moments(limiter(), time, *"abcd") == [0, 0.01, 0.02, 0.03]
+    assert moments(limiter(), time, "slow", "e", "slow")[2] == pytest.approx(1, abs=0.1)
+
+
+def test_unused_time_is_not_made_up_for(limiter, time) -> None:
+    """After a silence two follow at once, as `burst` allows, and no more."""
+    one = limiter(Rates(100, 10, share=1, burst=2))
+    moments(one, time, *"aaa")
+    time.sleep(60)
+    assert moments(one, time, *"aaaa") == [0, 0, 0.1, 0.2]
+
+
+@pytest.mark.parametrize("burst", [1, 2])
+def test_no_window_of_a_second_overflows(limiter, time, burst) -> None:
+    """With nine tenths of 25 a second, 25 never fit into any second."""
+    one = limiter(Rates(100, 25, share=0.9, burst=burst))
+    went = moments(one, time, *["a"] * 100)
+    most = max(sum(at <= later < at + 1 for later in went) for at in went)
+    assert 22 <= most <= 25
+    assert went[-1] == pytest.approx((100 - burst) / 22.5, abs=0.01)
+
+
+def test_a_refusal_halves_the_rate(limiter) -> None:
+    """Of the endpoint and of all, when nobody knows which was meant."""
+    one = limiter()
+    one.throttled("a")
+    assert (one.rate("a"), one.rate(), one.rate("b")) == (5, 50, 10)
+
+
+@pytest.mark.parametrize("scope", ["a", GLOBAL])
+def test_a_refusal_may_tell_its_scope(limiter, scope) -> None:
+    """Then the other bucket keeps its rate."""
+    one = limiter()
+    one.throttled("a", scope=scope)
+    assert (one.rate("a"), one.rate()) == ((5, 100) if scope == "a" else (10, 50))
+
+
+def test_refusals_at_once_are_one_reason(limiter, time) -> None:
+    """Eight requests under way are refused, and the rate is halved once."""
+    one = limiter()
+    for _ in range(8):
+        one.throttled("a")
+    assert one.rate("a") == 5
+    time.sleep(1.1)
+    one.throttled("a")
+    assert one.rate("a") == pytest.approx(2.5, abs=0.05)
+
+
+def test_the_rate_has_a_floor_and_recovers(limiter, time) -> None:
+    """It never falls to nothing, and grows by two percent of the whole a second."""
+    one = limiter()
+    for _ in range(20):
+        one.throttled("a")
+        time.sleep(1.001)
+    assert one.rate("a") == pytest.approx(10 * 0.02, rel=0.02)
+    time.sleep(10)
+    assert one.rate("a") == pytest.approx(10 * 0.22, rel=0.02)
+    time.sleep(100)
+    assert (one.rate("a"), one.rate()) == (10, 100)
+
+
+def test_the_floor_is_each_bucket_s_own(limiter, time) -> None:
+    """A slow endpoint may become slower than others."""
+    one = limiter()
+    for _ in range(20):
+        one.throttled("slow")
+        time.sleep(1.001)
+    assert one.rate("slow") == pytest.approx(0.02, rel=0.02)
+    assert one.rate() == pytest.approx(2, rel=0.02)
+
+
+def test_requests_do_not_hasten_recovery(limiter, time) -> None:
+    """The rate grows with time, however often it is looked at."""
+    one = limiter()
+    for _ in range(3):
+        one.throttled("a")
+        time.sleep(1.001)
+    began = time.now()
+    for _ in range(8):
+        one.acquire("a")
+    grown = 0.2 * (time.now() - began)
+    assert one.rate("a") == pytest.approx(1.25 + grown, abs=0.05)
+
+
+def test_a_share_is_for_all_buckets() -> None:
+    """Half of what is allowed, everywhere and at each endpoint."""
+    rates = Rates(100, 10, {"slow": 1}, share=0.5)
+    assert [rates.ceiling(name) for name in (GLOBAL, "a", "slow")] == [50, 5, 0.5]
+
+
+def test_a_refusal_without_retry_after_blocks_nothing(limiter, time) -> None:
+    """The rate alone is lowered."""
+    one = limiter()
+    one.throttled("a")
+    assert moments(one, time, "a", "a") == [0, pytest.approx(0.2, abs=0.01)]
+
+
+def test_nothing_goes_before_retry_after(limiter, time) -> None:
+    """Other requests wait as well; a shorter wish does not cut a longer one short."""
+    one = limiter()
+    one.throttled("a", 30, "a")
+    one.throttled("a", 2, "a")
+    assert moments(one, time, "b", "a") == [0, 30]
+    one.throttled("a", 30, GLOBAL)
+    assert moments(one, time, "b") == [30]
+
+
+def test_a_clock_that_was_set_back(limiter, time) -> None:
+    """The buckets start anew instead of waiting for the difference."""
+    one = limiter()
+    moments(one, time, *"aa")
+    one.throttled("a", 30)
+    time.seconds -= 100_000
+    assert moments(one, time, *"aa") == [0, 0.1]
+
+
+def test_threads_share_the_rate(limiter, time) -> None:
+    """Forty requests of eight threads take as long as those of one."""
+    one = limiter()
+    began = time.now()
+    for _ in ordered(range(40), lambda _: one.acquire("a"), workers=8, ahead=40):
+        pass
+    assert time.now() - began == pytest.approx(3.9, abs=0.01)
+
+
+def test_processes_share_a_file(time, tmp_path) -> None:
+    """Limiters that name the same file take turns; it is for its owner only."""
+    path = tmp_path / "new" / "folder" / "limits.json"
+
+    def build():
+        return Limiter(EVEN, FileBuckets(path), clock=time.now, sleep=time.sleep)
+
+    went = [moments(build(), time, "a")[0] for _ in range(3)]
+    assert went == [0, 0.1, 0.1]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert set(json.loads(path.read_text())) == {"a", GLOBAL}
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"a": [1, 2, 3, 4, 5, 6]}', "[]"])
+def test_a_damaged_file_is_an_empty_one(time, tmp_path, content) -> None:
+    """It is written anew."""
+    path = tmp_path / "limits.json"
+    path.write_text(content + " " * 500)
+    one = Limiter(EVEN, FileBuckets(path), clock=time.now, sleep=time.sleep)
+    assert moments(one, time, *"aa") == [0, 0.1]
+    assert set(json.loads(path.read_text())) == {"a", GLOBAL}
+
+
+def test_the_file_is_locked(tmp_path) -> None:
+    """Two threads with a store each lose no change."""
+    path = tmp_path / "limits.json"
+    one = Limiter(EVEN, FileBuckets(path), clock=lambda: 1000.0)
+    two = Limiter(EVEN, FileBuckets(path), clock=lambda: 1000.0)
+
+    def take(limiter) -> None:
+        for _ in range(50):
+            limiter._take("a")
+            with limiter._store.locked() as buckets:
+                bucket = buckets["a"]
+                buckets["n"] = type(bucket)(buckets.get("n", bucket).rate + 1)
+
+    threads = [threading.Thread(target=take, args=(each,)) for each in (one, two)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with one._store.locked() as buckets:
+        assert buckets["n"].rate == 10 + 100

@@ -1,0 +1,1 @@
+"""A simulator of Stripe's API on loopback."""

@@ -1,0 +1,197 @@
+"""From an object of Stripe to the rows of all streams that it feeds."""
+
+from __future__ import annotations
+
+import collections
+import typing as t
+from dataclasses import dataclass, field, replace
+
+import msgspec
+from dativo_core.errors import GoneError, NotPermittedError, TryLaterError
+
+from tap_stripe.records import Origin, compact, read_fields, read_head, read_page
+from tap_stripe.windows import PAGE_SIZE
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tap_stripe.records import Fields, Head, Page, Shape
+    from tap_stripe.resources import Resource
+
+Rows: t.TypeAlias = "dict[str, list[bytes]]"
+
+_ATTEMPTS = 3
+
+
+class Api(t.Protocol):
+    """How Stripe is asked."""
+
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, t.Any],
+        *,
+        endpoint: str = "",
+        account: str = "",
+    ) -> bytes:
+        """Return the body of an answer."""
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What a lane sends.
+
+    Args:
+        resource: Whose objects are listed.
+        shapes: How the rows of each stream look, by stream.
+        nested: Streams whose objects hang on those of `resource`.
+        refused: Why a nested stream cannot be read, by stream; filled while reading.
+    """
+
+    resource: Resource
+    shapes: Mapping[str, Shape]
+    nested: tuple[Resource, ...]
+    refused: dict[str, NotPermittedError] = field(default_factory=dict)
+
+
+class Gatherer:
+    """Completes objects and makes rows of them."""
+
+    def __init__(self, api: Api, account: str, *, tells_account: bool) -> None:
+        self._api = api
+        self._account = account
+        self._origin = Origin(account=account if tells_account else "")
+
+    def page(
+        self,
+        resource: Resource,
+        params: Mapping[str, t.Any],
+        identity: str = "",
+        newest: int | None = None,
+    ) -> Page:
+        """Read one page of a list.
+
+        Args:
+            resource: Whose list.
+            params: What to ask besides.
+            identity: Id of the object that the list hangs on.
+            newest: Second of the last object of the page before: none can be newer.
+
+        Raises:
+            TryLaterError: if the server does not go on from page to page.
+        """
+        asked = {k: v.format(id=identity) for k, v in resource.params} | {**params}
+        path = resource.path.format(id=identity)
+        for _ in range(_ATTEMPTS):
+            page = read_page(self._get(path, asked, resource.path))
+            heads = [read_head(item) for item in page.data]
+            goes_on = _follows(heads, asked.get("starting_after", ""))
+            is_cut = page.has_more and not heads
+            if goes_on and not is_cut and not _has_newer(heads, newest):
+                return page
+        if goes_on and not is_cut:
+            # A list in another order than Stripe's: nothing is wrong with that.
+            return page
+        msg = f"Stripe's list {path} does not go on from page to page."
+        raise TryLaterError(msg, hint="Run again; if it stays, tell Stripe's support.")
+
+    def item(self, resource: Resource, identity: str) -> msgspec.Raw | None:
+        """Read one object again; None if it is gone."""
+        path = resource.item_path(identity)
+        try:
+            body = self._get(path, {}, resource.item_path("{id}"))
+        except GoneError:
+            return None
+        found = msgspec.Raw(body)
+        return None if read_head(found).deleted else found
+
+    def rows(self, wanted: Wanted, item: msgspec.Raw, rows: Rows) -> None:
+        """Add the rows that an object makes."""
+        identity, fields = read_head(item).id, read_fields(item)
+        for child in wanted.nested:
+            found = self._children(wanted, child, identity, fields)
+            shape = wanted.shapes.get(child.name)
+            if shape is not None:
+                origin = replace(self._origin, parent=identity)
+                rows[child.name] += [
+                    shape.render(read_fields(part), origin) for part in found
+                ]
+        self.row(wanted, wanted.resource.name, fields, rows)
+
+    def row(
+        self,
+        wanted: Wanted,
+        stream: str,
+        fields: Fields,
+        rows: Rows,
+        origin: Origin | None = None,
+    ) -> None:
+        """Add the row of one stream, if it is wanted."""
+        shape = wanted.shapes.get(stream)
+        if shape is not None:
+            told = origin or Origin()
+            told = replace(told, account=self._origin.account)
+            rows[stream].append(shape.render(fields, told))
+
+    def _get(self, path: str, params: Mapping[str, t.Any], endpoint: str) -> bytes:
+        account = self._account
+        return compact(self._api.get(path, params, endpoint=endpoint, account=account))
+
+    def _children(
+        self, wanted: Wanted, child: Resource, identity: str, fields: Fields
+    ) -> list[msgspec.Raw]:
+        if not child.is_costly and child.field in fields:
+            listed = self._listed(child, identity, fields)
+            if listed is not None:
+                return listed
+        if child.name not in wanted.shapes or child.name in wanted.refused:
+            return []
+        try:
+            return list(self._all(child, identity, ""))
+        except NotPermittedError as error:
+            wanted.refused[child.name] = error
+        except GoneError:
+            pass
+        return []
+
+    def _listed(
+        self, child: Resource, identity: str, fields: Fields
+    ) -> list[msgspec.Raw] | None:
+        """Return the list that an object carries, whole; complete it in place."""
+        text = bytes(fields[child.field])
+        if not text.startswith(b"{"):
+            return None
+        page = read_page(text)
+        if not page.has_more or not page.data:
+            return page.data
+        last = read_head(page.data[-1]).id
+        data = [*page.data, *self._all(child, identity, last)]
+        parts = read_fields(msgspec.Raw(text))
+        parts["data"] = msgspec.Raw(msgspec.json.encode(data))
+        parts["has_more"] = msgspec.Raw(b"false")
+        fields[child.field] = msgspec.Raw(msgspec.json.encode(parts))
+        return data
+
+    def _all(self, child: Resource, identity: str, after: str) -> Iterator[msgspec.Raw]:
+        while True:
+            params = {"limit": str(PAGE_SIZE)}
+            params |= {"starting_after": after} if after else {}
+            page = self.page(child, params, identity)
+            yield from page.data
+            if not page.has_more or not page.data:
+                return
+            after = read_head(page.data[-1]).id
+
+
+def _follows(heads: Sequence[Head], after: str) -> bool:
+    """Tell whether a page can be what comes after an object."""
+    return not after or all(head.id != after for head in heads)
+
+
+def _has_newer(heads: Sequence[Head], newest: int | None) -> bool:
+    return newest is not None and any((head.moment or 0) > newest for head in heads)
+
+
+def no_rows() -> Rows:
+    """Return an empty collection of rows."""
+    return collections.defaultdict(list)

@@ -1,0 +1,97 @@
+"""What a run has to do for one stream: read its list, part of it, or only events."""
+
+from __future__ import annotations
+
+import enum
+import typing as t
+from dataclasses import dataclass, replace
+
+from tap_stripe.windows import Segment
+
+if t.TYPE_CHECKING:
+    from tap_stripe.resources import Resource
+    from tap_stripe.state import Bookmark
+
+# The Events API goes back 30 days (https://docs.stripe.com/api/events); the sweep
+# itself takes its time.
+EVENT_DAYS = 29.5
+DAY = 86_400
+# Events and new objects may become visible late.
+SETTLE_SECONDS = 60
+OVERLAP_SECONDS = 300
+
+
+class Why(enum.Enum):
+    """Why a list is read, or that it is not."""
+
+    FIRST = "for the first time"
+    RESUME = "from where the last run was stopped"
+    FULL = "whole, as in every run"
+    AGAIN = "for what may have changed since, as it has no events"
+    HEAL = "whole, since its bookmark is older than the events that Stripe keeps"
+    FOLLOW = "by events only"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds a run.
+
+    Args:
+        now: Second of the run.
+        start: Objects that were created before do not count; None for all.
+        lookback_days: How far back lists without events are read again.
+        version: Of a full load, if one begins; None where rows may not be replaced.
+    """
+
+    now: int
+    start: int | None = None
+    lookback_days: float = 14
+    version: int | None = None
+
+    @property
+    def settled(self) -> int:
+        """Second before which all that happened can be seen."""
+        return self.now - SETTLE_SECONDS
+
+
+def plan(
+    resource: Resource, bookmark: Bookmark, limits: Limits, *, full: bool
+) -> tuple[Why, Bookmark]:
+    """Decide how a stream goes on.
+
+    Args:
+        resource: Whose list is read.
+        bookmark: Where the last run ended.
+        limits: What bounds this run.
+        full: Whether every run reads the whole list.
+    """
+    if bookmark.open is not None and not _is_too_old(resource, bookmark.begun, limits):
+        return Why.RESUME, bookmark
+    fresh = replace(
+        bookmark,
+        open=(Segment(limits.start if resource.created else None),),
+        begun=limits.settled,
+        version=None,
+    )
+    if full:
+        return Why.FULL, replace(fresh, version=limits.version)
+    if bookmark.since is None and bookmark.open is None:
+        return Why.FIRST, fresh
+    if _is_too_old(resource, bookmark.since or bookmark.begun, limits):
+        # Events that Stripe has no more are gone, but not from the table.
+        version = None if resource.is_feed else limits.version
+        return Why.HEAL, replace(fresh, version=version)
+    if resource.events or resource.is_feed:
+        return Why.FOLLOW, bookmark
+    again = int((bookmark.since or 0) - limits.lookback_days * DAY)
+    return Why.AGAIN, replace(fresh, open=(Segment(max(again, limits.start or 0)),))
+
+
+def is_full(resource: Resource) -> bool:
+    """Tell whether nothing but the whole list shows what has changed."""
+    return not resource.created and not resource.events
+
+
+def _is_too_old(resource: Resource, moment: int | None, limits: Limits) -> bool:
+    is_heard = bool(resource.events) or resource.is_feed
+    return is_heard and (moment or 0) < limits.now - EVENT_DAYS * DAY

@@ -1,0 +1,204 @@
+"""From the bytes of a page to the bytes of RECORD lines, without a dict of values.
+
+A value stays the text that Stripe sent, digit for digit. Only two things change:
+moments become date-times, and what has no column goes to `_extra`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import typing as t
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import msgspec
+
+from tap_stripe.versions import ACCOUNT, DELETED_AT, EXTRA, PARENT
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+Fields: t.TypeAlias = "dict[str, msgspec.Raw]"
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One answer of a list."""
+
+    data: list[msgspec.Raw]
+    has_more: bool = False
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What the tap itself must know of an object."""
+
+    id: str = ""
+    object: str = ""
+    created: int | None = None
+    date: int | None = None
+    deleted: bool = False
+
+    @property
+    def moment(self) -> int | None:
+        """When it was made; invoice items call it `date`."""
+        return self.date if self.created is None else self.created
+
+
+class _Owned(msgspec.Struct, frozen=True):
+    customer: t.Any = None
+
+
+_page = msgspec.json.Decoder(Page)
+_head = msgspec.json.Decoder(Head)
+_owned = msgspec.json.Decoder(_Owned)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def compact(body: bytes) -> bytes:
+    """Return JSON on one line: Stripe indents its answers, and a line is a message."""
+    return msgspec.json.format(body, indent=-1) if b"\n" in body else body
+
+
+def read_page(body: bytes | memoryview) -> Page:
+    """Cut a list into its objects."""
+    return _page.decode(body)
+
+
+def read_head(item: msgspec.Raw) -> Head:
+    """Read what the tap must know of an object, and nothing else."""
+    return _head.decode(item)
+
+
+def read_owner(item: msgspec.Raw) -> str:
+    """Return the id of the customer that an object hangs on, if it names one."""
+    owner = _owned.decode(item).customer
+    return owner if isinstance(owner, str) else ""
+
+
+def read_fields(item: msgspec.Raw) -> Fields:
+    """Cut an object into its fields."""
+    return _fields.decode(item)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of an object besides its fields.
+
+    Args:
+        parent: Id of the object that it hangs on.
+        account: Id of the connected account, where rows must tell it.
+        deleted_at: When it was deleted, in seconds since 1970.
+    """
+
+    parent: str = ""
+    account: str = ""
+    deleted_at: int | None = None
+
+
+class Shape:
+    """Renders the objects of one stream.
+
+    Args:
+        columns: Kind of each column that the stream has.
+        wanted: Names of those that are selected.
+    """
+
+    def __init__(self, columns: Mapping[str, str], wanted: Collection[str]) -> None:
+        self._wanted = frozenset(wanted)
+        self._rules = {
+            name: _Rule(_name(name) if name in self._wanted else b"", kind)
+            for name, kind in columns.items()
+            if name not in {EXTRA, PARENT, ACCOUNT, DELETED_AT}
+        }
+
+    def render(self, fields: Fields, origin: Origin) -> bytes:
+        """Return the record as JSON."""
+        parts: list[bytes] = []
+        unknown: list[bytes] = []
+        for name, value in fields.items():
+            text = bytes(value)
+            rule = self._rules.get(name)
+            held = rule.hold(text) if rule else None
+            if rule and held:
+                if rule.label:
+                    parts.append(rule.label + held)
+            elif name != "deleted":
+                unknown.append(_name(name) + text)
+        parts += self._own(origin, unknown)
+        return b"{" + b",".join(parts) + b"}"
+
+    def _own(self, origin: Origin, unknown: list[bytes]) -> list[bytes]:
+        found = {
+            PARENT: json.dumps(origin.parent).encode() if origin.parent else b"",
+            ACCOUNT: json.dumps(origin.account).encode() if origin.account else b"",
+            DELETED_AT: b"" if origin.deleted_at is None else moment(origin.deleted_at),
+            EXTRA: b"{" + b",".join(unknown) + b"}" if unknown else b"",
+        }
+        return [
+            _name(name) + value
+            for name, value in found.items()
+            if value and name in self._wanted
+        ]
+
+
+class Envelope:
+    """The part of a RECORD line that is the same for many."""
+
+    def __init__(self, stream: str, extracted: str, version: int | None) -> None:
+        head = {"type": "RECORD", "stream": stream}
+        tail: dict[str, t.Any] = {"time_extracted": extracted}
+        if version is not None:
+            tail["version"] = version
+        self._head = msgspec.json.encode(head)[:-1] + b',"record":'
+        self._tail = b"," + msgspec.json.encode(tail)[1:] + b"\n"
+
+    def line(self, record: bytes) -> bytes:
+        """Return a record as a line of output."""
+        return self._head + record + self._tail
+
+
+@functools.lru_cache(maxsize=100_000)
+def moment(seconds: int) -> bytes:
+    """Return a date-time in UTC as JSON."""
+    text = datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+    return f'"{text}"'.encode()
+
+
+class _Rule:
+    def __init__(self, label: bytes, kind: str) -> None:
+        self.label = label
+        self._starts = _STARTS[kind]
+        self._is_moment = kind == "moment"
+
+    def hold(self, text: bytes) -> bytes | None:
+        """Return the value as the column has it; None if it cannot hold it."""
+        if text[0] not in self._starts:
+            return None
+        return _date_time(text) if self._is_moment else text
+
+
+def _date_time(text: bytes) -> bytes | None:
+    if text == b"null":
+        return text
+    try:
+        return moment(int(text))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+# A value of another kind than its column's has no place there: null may stand anywhere.
+_STARTS = {
+    "text": b'"n',
+    "integer": b"0123456789-n",
+    "number": b"0123456789-n",
+    "moment": b"0123456789-n",
+    "boolean": b"tfn",
+    "texts": b"[n",
+    "list": b"[n",
+    "object": b"{n",
+}
+
+
+@functools.lru_cache(maxsize=10_000)
+def _name(name: str) -> bytes:
+    return json.dumps(name).encode() + b":"

@@ -1,0 +1,148 @@
+"""One list of Stripe as a Singer stream."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import sys
+import typing as t
+
+from dativo_core.exact_schema import ExactSchema
+from singer_sdk import Stream
+from singer_sdk.helpers._util import utc_now
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.io_base import SingerWriter
+from singer_sdk.mapper import SameRecordTransform
+
+from tap_stripe import resources, versions
+from tap_stripe.gather import Gatherer, Wanted, no_rows
+from tap_stripe.plan import is_full
+from tap_stripe.records import Envelope, Shape
+from tap_stripe.sweep import pages
+from tap_stripe.windows import Segment
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import CatalogEntry
+
+    from tap_stripe.resources import Resource
+    from tap_stripe.tap import TapStripe
+
+
+class StripeStream(Stream):
+    """The objects of one resource."""
+
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    def __init__(
+        self, tap: TapStripe, resource: Resource, *, tells_account: bool
+    ) -> None:
+        line = versions.load(tap.config["api_version"])
+        key = versions.keys(resource, accounts=tells_account)
+        self._stripe = tap
+        self._columns = versions.columns(resource, line, accounts=tells_account)
+        self._meters = contextlib.ExitStack()
+        self._written = 0
+        self.resource = resource
+        self.selected_by_default = not (resource.is_costly or resource.is_special)
+        super().__init__(tap, versions.schema(self._columns, key), resource.name)
+        self.primary_keys = key
+        root = resources.BY_NAME.get(resource.parent, resource)
+        self.forced_replication_method = (
+            "FULL_TABLE" if is_full(root) else "INCREMENTAL"
+        )
+
+    # What the catalog says
+
+    @property
+    def _singer_catalog_entry(self) -> CatalogEntry:
+        return dataclasses.replace(
+            super()._singer_catalog_entry, schema=ExactSchema.from_dict(self.schema)
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every run reads the whole list."""
+        return self.replication_method == "FULL_TABLE"
+
+    @functools.cached_property
+    def shape(self) -> Shape:
+        """How rows look, with the columns that are selected."""
+        wanted = [name for name in self._columns if self.mask["properties", name]]
+        return Shape(self._columns, wanted)
+
+    # How messages leave
+
+    def begin(self, version: int | None) -> None:
+        """Announce the stream, and the version of its full load."""
+        self._write_schema_message()
+        self._stream_version = version
+        if version is not None:
+            self._write_activate_version_message(version)
+        self._counter = self._meters.enter_context(self.get_record_counter())
+        self._meters.enter_context(self.get_sync_timer())
+
+    def write(self, records: list[bytes]) -> None:
+        """Write records, as lines or one by one through the stream maps."""
+        if self._writes_lines:
+            # The SDK writes its messages as text, above this buffer.
+            sys.stdout.flush()
+            extracted = utc_now().isoformat()
+            envelope = Envelope(self.name, extracted, self._stream_version)
+            sys.stdout.buffer.write(b"".join(map(envelope.line, records)))
+            sys.stdout.buffer.flush()
+        else:
+            for record in records:
+                self._write_record_message(json.loads(record))
+        self._counter.increment(len(records))
+        self._written += len(records)
+
+    def finish(self) -> None:
+        """Say once more which version it is: it proves that the load is whole."""
+        if self._stream_version is not None:
+            self._write_activate_version_message(self._stream_version)
+        self.close()
+
+    def close(self) -> None:
+        """Report what was counted."""
+        self._meters.close()
+        self.logger.info("Sent %d rows of %s.", self._written, self.name)
+
+    @functools.cached_property
+    def _writes_lines(self) -> bool:
+        [first, *others] = self.stream_maps
+        return (
+            type(self._tap.message_writer) is SingerWriter
+            and not others
+            and type(first) is SameRecordTransform
+            and not first.flattening_enabled
+        )
+
+    # What the SDK's own connection test wants
+
+    def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
+        """Yield all objects, page by page, with no state and no events."""
+        root = resources.BY_NAME.get(self.resource.parent, self.resource)
+        nested = (self.resource,) if self.resource.parent else ()
+        for account in self._stripe.accounts:
+            gatherer = Gatherer(
+                self._stripe.client,
+                account,
+                tells_account=versions.ACCOUNT in self._columns,
+            )
+            wanted = Wanted(root, {self.name: self.shape}, nested)
+            for item in pages(gatherer, root, Segment(), {}):
+                rows = no_rows()
+                gatherer.rows(wanted, item, rows)
+                yield from map(json.loads, rows[self.name])
+            if wanted.refused:
+                raise wanted.refused[self.name]
+
+    def _increment_stream_state(
+        self, latest_record: Record, *, context: Context | None = None
+    ) -> None:
+        """Do nothing: the state is kept by `output`, not record by record."""
