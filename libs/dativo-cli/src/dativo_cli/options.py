@@ -7,6 +7,8 @@ import typing as t
 from pathlib import Path
 
 import click
+from dativo_core import logs
+from dativo_core.redaction import secret_values
 
 F = t.TypeVar("F", bound="t.Callable[..., t.Any]")
 
@@ -20,6 +22,9 @@ def target_options(command: F) -> F:
 
 
 def target_settings(config: str | None, warehouse: str | None) -> dict[str, t.Any]:
-    """Return the settings that the options name."""
+    """Return the settings that the options name; no log line shows their secrets."""
+    from target_parquet_iceberg.settings import SCHEMA  # noqa: PLC0415 heavy
+
     settings: dict[str, t.Any] = json.loads(Path(config).read_text()) if config else {}
+    logs.SECRETS.add(secret_values(settings, SCHEMA))
     return {**settings, "warehouse": warehouse} if warehouse else settings
