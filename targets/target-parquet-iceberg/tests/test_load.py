@@ -49,6 +49,9 @@ class Journal:
         journal = self
 
         class Table:
+            def has_bookmark(self):
+                return False
+
             def commit(self, commit):
                 rows = commit.rows.num_rows if commit.rows is not None else None
                 event = (plan.stream, commit.method.value, rows, commit.bookmark)

@@ -163,6 +163,12 @@ class TapPostgres(Tap):
         conninfo = connection.conninfo(self.config, self._private_folder)
         return Client(conninfo, connection.place(self.config), self.logger)
 
+    @functools.cached_property
+    def following(self) -> dict[str, str]:
+        """The stream that is read after each of the others."""
+        selected = [s.name for s in self.streams.values() if s.selected]
+        return dict(zip(selected, selected[1:], strict=False))
+
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         schema = self.config_jsonschema
         self.append_builtin_config(schema)

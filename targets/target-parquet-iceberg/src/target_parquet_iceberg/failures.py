@@ -123,6 +123,10 @@ class ExplainedTable:
         with explained(self._warehouse):
             return self._inner.columns()
 
+    def has_bookmark(self) -> bool:
+        """Tell whether a STATE has ever covered rows of the table."""
+        return self._inner.has_bookmark()
+
     def knows(self, version: int) -> bool:
         """Tell whether a part of a full load is durable already."""
         return self._inner.knows(version)
