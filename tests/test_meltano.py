@@ -124,6 +124,7 @@ def test_a_failing_run_says_why(meltano):
     wrong = {"TAP_POSTGRES_PASSWORD": "open sesame"}
     done = meltano("run", "tap-postgres", "target-dativo", code=1, **wrong)
     said = done.stdout + done.stderr
+    assert re.search(r"exit_codes=.*extractors.*: 77", said), said
     assert "password authentication failed" in said
     assert "Check the settings user and password" in said
     assert "sesame" not in said

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from target_parquet_iceberg.catalogs import open_catalog
 from endings.held import (
     PATIENCE_SECONDS,
     SENT,
@@ -22,6 +21,7 @@ from endings.held import (
     popen,
     stored,
 )
+from target_parquet_iceberg.catalogs import open_catalog
 
 PROGRAMS = Path(sys.executable).parent
 

@@ -113,6 +113,8 @@ class LocalFolder:
     def append(self, path: str, lines: bytes) -> str:
         """Add lines to a file and wait for the disk."""
         file = self._root / path
+        # mkdir() gives its mode to the last folder only.
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         is_new = not file.exists()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import typing as t
 
 from dativo_core import settings, signals
@@ -167,7 +168,7 @@ class TapPostgres(Tap):
     def following(self) -> dict[str, str]:
         """The stream that is read after each of the others."""
         selected = [s.name for s in self.streams.values() if s.selected]
-        return dict(zip(selected, selected[1:], strict=False))
+        return dict(itertools.pairwise(selected))
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         schema = self.config_jsonschema
