@@ -96,6 +96,20 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def signals(session: nox.Session) -> None:
+    """Send every signal at every moment to tap, target and Meltano."""
+    sync(session)
+    run_pytest(session, "tests/endings", "-m", "slow or not slow")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Load 10 GB with one bad row in a hundred; `-- --gigabytes 1` for less."""
+    sync(session)
+    session.run("python", "tests/soak", *session.posargs)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Let storage and catalogs fail in every way that is known."""
     sync(session)

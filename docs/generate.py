@@ -103,9 +103,17 @@ def coercions() -> str:
 
 def malformed() -> str:
     """Return the table of the corpus of malformed input."""
-    spec = importlib.util.spec_from_file_location(
-        "corpus_cases", ROOT / "tests/corpus/cases.py"
-    )
+    return _table_of("tests/corpus/cases.py")
+
+
+def signals() -> str:
+    """Return the tables of signals and moments."""
+    return _table_of("tests/endings/cells.py")
+
+
+def _table_of(path: str) -> str:
+    name = path.removesuffix(".py").replace("/", "_")
+    spec = importlib.util.spec_from_file_location(name, ROOT / path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError
     module = importlib.util.module_from_spec(spec)
@@ -187,6 +195,7 @@ PAGES: dict[str, dict[str, t.Callable[[], str]]] = {
     "docs/ERROR_HANDLING.md": {"rules": error_rules},
     "docs/connectors/STRIPE.md": {"streams": stripe_streams},
     "docs/MALFORMED_INPUT.md": {"coercions": coercions, "cases": malformed},
+    "docs/SIGNALS.md": {"cells": signals},
 }
 
 

@@ -124,8 +124,20 @@ def test_a_failing_run_says_why(meltano):
     wrong = {"TAP_POSTGRES_PASSWORD": "open sesame"}
     done = meltano("run", "tap-postgres", "target-dativo", code=1, **wrong)
     said = done.stdout + done.stderr
+    assert "returned 77" in said
     assert "password authentication failed" in said
     assert "Check the settings user and password" in said
     assert "sesame" not in said
     done = meltano("config", "test", "tap-postgres", code=1, **wrong)
     assert "password authentication failed" in done.stdout + done.stderr
+
+
+def test_a_failing_plugin_has_its_code_in_the_log(meltano):
+    """Meltano's own code is 1, and its log names the target's."""
+    wrong = {"TARGET_DATIVO_WAREHOUSE": "/dev/null/lake"}
+    command = ("--log-format=json", "run", "tap-postgres", "target-dativo")
+    done = meltano(*command, code=1, **wrong)
+    said = done.stdout + done.stderr
+    assert "cannot be written" in said
+    lines = [json.loads(line) for line in said.splitlines() if "exit_codes" in line]
+    assert [line["exit_codes"] for line in lines] == [{"loaders": 78}]

@@ -52,8 +52,13 @@ def test_a_changed_table_is_noticed(tmp_path):
     (tmp_path / "docs/connectors").mkdir(parents=True)
     copy = tmp_path / "docs/generate.py"
     copy.write_text((ROOT / "docs/generate.py").read_text())
-    (tmp_path / "tests/corpus").mkdir(parents=True)
-    for other in ("docs/MALFORMED_INPUT.md", "tests/corpus/cases.py"):
+    for other in (
+        "docs/MALFORMED_INPUT.md",
+        "docs/SIGNALS.md",
+        "tests/corpus/cases.py",
+        "tests/endings/cells.py",
+    ):
+        (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / other).write_text((ROOT / other).read_text())
     page = tmp_path / "docs/connectors/POSTGRES.md"
     page.write_text(PAGE.read_text().replace("All 64 bits", "").replace("Exact", "?"))

@@ -99,4 +99,4 @@ def test_plain_parquet_is_refused(tmp_path) -> None:
 
 def test_empty_warehouse_is_fine(tmp_path) -> None:
     """A warehouse without a table has nothing to do."""
-    assert run("maintain", "--warehouse", str(tmp_path / "new")) == ""
+    assert run("maintain", "--warehouse", str(tmp_path)) == ""

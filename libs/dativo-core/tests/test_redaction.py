@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
 import sys
+import threading
 
 import pytest
 from dativo_core import logs
@@ -71,9 +73,46 @@ def test_no_form_of_a_secret_survives(secret, around) -> None:
     assert found["a"][1:3] == [1, None]
 
 
+@pytest.mark.parametrize("user", ["", "a", "ab", "abc"])
+def test_base64_beside_anything(user) -> None:
+    """As in `Authorization: Basic`, where a name comes first."""
+    secret = "correct horse"
+    text = base64.b64encode(f"{user}:{secret}:more".encode()).decode()
+    left = SecretFilter([secret]).mask(text)
+    assert base64.b64encode(secret.encode()).decode()[4:-4] not in left
+    assert "***" in left
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("Authorization: Bearer abc.def-123", "Authorization: Bearer ***"),
+        ('{"access_token": "ey123456", "x": 1}', '{"access_token": "***", "x": 1}'),
+        ("client_secret=abcd1234&x=1", "client_secret=***&x=1"),
+        ("Signature=0a1b2c3d4e5f", "Signature=***"),
+        ("postgresql://me:pw@host/db", "postgresql://me:***@host/db"),
+        ("the bearer of news", "the bearer of news"),
+    ],
+)
+def test_what_nobody_told(said, left) -> None:
+    """Tokens and passwords are known by where they stand, too."""
+    assert SecretFilter().mask(said) == left
+
+
+def test_a_secret_that_comes_later() -> None:
+    """A token that was refreshed is masked from then on, short ones never."""
+    mask = SecretFilter(["first-token"])
+    assert mask.mask("second-token no") == "second-token no"
+    mask.add(["second-token", "no"])
+    assert mask.mask("second-token no") == "*** no"
+
+
 @pytest.fixture
 def stderr(monkeypatch):
     """Configure the logs with a secret, on a stderr that can be read."""
+    for hook in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, hook, getattr(sys, hook))
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     stream = io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:], root.level
@@ -126,8 +165,42 @@ def test_level(monkeypatch, env, level) -> None:
     assert level == logs._level("tap-x")
 
 
+def test_a_broken_log_call_shows_no_argument(stderr) -> None:
+    """Logging itself would print them."""
+    logging.getLogger("x").error("%d is %s", *[CANARY])
+    assert json.loads(stderr.getvalue())["message"] == "%d is %s"
+
+
+def test_what_nobody_catches_is_masked(stderr) -> None:
+    """In a thread, in the main one, and in a clean-up."""
+
+    def fail():
+        raise ValueError(CANARY)
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    sys.excepthook(ValueError, ValueError(CANARY), None)
+    said = [json.loads(line)["message"] for line in stderr.getvalue().splitlines()]
+    assert said == ["ValueError in a thread: ***", "ValueError in the main thread: ***"]
+    assert "nary" not in stderr.getvalue()
+
+
+def test_lines_for_people_are_masked(stderr, monkeypatch) -> None:
+    """Their tracebacks, too."""
+    monkeypatch.setattr(sys, "stderr", stderr)  # pytest has put its own back
+    logs.configure_for_people()
+    try:
+        raise ValueError(CANARY)
+    except ValueError:
+        logging.getLogger("a").exception("a %s", CANARY)
+    assert stderr.getvalue().startswith("a ***\nTraceback")
+    assert "nary" not in stderr.getvalue()
+
+
 def test_orchestrator_config_wins(tmp_path, monkeypatch, stderr) -> None:
     """The log configuration that Meltano hands over is applied, in our format."""
+    monkeypatch.setattr(sys, "stderr", stderr)
     file = tmp_path / "log.yaml"
     file.write_text("version: 1\nroot: {level: ERROR}\n")
     monkeypatch.setenv("SINGER_SDK_LOG_CONFIG", str(file))

@@ -20,6 +20,9 @@ def _restored():
     signals.install()
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
+    signals._deferral.watchdog.stop()
+    signals._deferral.watchdog = None
+    signals._deferral.is_heard = False
     signals._deferral.waiting = None
     for number, action in before.items():
         signal.signal(number, action)

@@ -60,7 +60,7 @@ def test_a_failure_to_connect_has_its_code(source, tmp_path, change, code, words
 
 @pytest.mark.parametrize("clause", ["no_such_column = 1", "id ==== 1", "id = 'x'"])
 def test_a_wrong_where_clause_is_named(source, clause):
-    """With its stream."""
+    """With its stream, and without what it compares with."""
     source.sql("CREATE TABLE t (id int PRIMARY KEY)")
     options = {"public-t": {"custom_where_clauses": [clause]}}
 
@@ -68,7 +68,7 @@ def test_a_wrong_where_clause_is_named(source, clause):
         source.run(stream_options=options)
 
     assert "public-t" in str(caught.value)
-    assert clause in str(caught.value)
+    assert clause.replace("'x'", "'***'") in str(caught.value)
 
 
 def test_a_row_that_fails_while_it_is_read_stops_the_run(source):

@@ -7,6 +7,8 @@ import typing as t
 from pathlib import Path
 
 import click
+from dativo_core.errors import ConfigurationError
+from dativo_core.settings import accept
 
 F = t.TypeVar("F", bound="t.Callable[..., t.Any]")
 
@@ -20,6 +22,20 @@ def target_options(command: F) -> F:
 
 
 def target_settings(config: str | None, warehouse: str | None) -> dict[str, t.Any]:
-    """Return the settings that the options name."""
-    settings: dict[str, t.Any] = json.loads(Path(config).read_text()) if config else {}
+    """Return the settings that the options name; no log line shows their secrets.
+
+    Raises:
+        ConfigurationError: if the target would not take them.
+    """
+    from target_parquet_iceberg.target import (  # noqa: PLC0415 heavy
+        TargetParquetIceberg,
+    )
+
+    settings: t.Any = json.loads(Path(config).read_text()) if config else {}
+    if not isinstance(settings, dict):
+        msg = f"The settings file {config} holds no JSON object."
+        raise ConfigurationError(msg, hint="It is the target's --config.")
+    schema = TargetParquetIceberg.config_jsonschema
+    TargetParquetIceberg.append_builtin_config(schema)
+    accept(settings, schema, plugin="dativo", strict=True)
     return {**settings, "warehouse": warehouse} if warehouse else settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import typing as t
 
 import click
 from dativo_core.errors import ConfigurationError
@@ -44,9 +45,19 @@ def set_bookmark(
     """Make the JSON object BOOKMARK the bookmark of STREAM; `null` removes it."""
     from target_parquet_iceberg.bookmarks import open_bookmarks  # noqa: PLC0415 heavy
 
-    open_bookmarks(target_settings(config, warehouse)).store(
-        stream, json.loads(bookmark)
-    )
+    settings = target_settings(config, warehouse)
+    open_bookmarks(settings).store(stream, _bookmark(bookmark))
+
+
+def _bookmark(text: str) -> dict[str, t.Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = text
+    if found is None or isinstance(found, dict):
+        return found
+    msg = "BOOKMARK is neither a JSON object nor null."
+    raise ConfigurationError(msg, hint="Compare it with `dativo state show`.")
 
 
 @state.command()
@@ -65,5 +76,7 @@ def recover(state_id: str, config: str | None, warehouse: str | None) -> None:
     if shutil.which("meltano") is None:
         msg = "The command meltano is not on PATH."
         raise ConfigurationError(msg, hint="Activate Meltano's environment first.")
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
+        msg = f"Meltano did not take the state of {state_id}."
+        raise ConfigurationError(msg, hint="Run this in the Meltano project.")
     click.echo(f"{state_id}: {len(bookmarks)} bookmarks recovered from the tables.")

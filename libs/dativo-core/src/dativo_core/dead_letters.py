@@ -32,7 +32,8 @@ class DeadLetter:
         path: Dotted path of the field; empty for the record as a whole.
         expected: What the field takes, in words.
         found: What came instead: a type or a parser's message, never the value.
-        record: The record's own bytes.
+        record: The record's own bytes, but for what is masked.
+        masked: Dotted paths of personal values that are not in `record`.
     """
 
     stream: str
@@ -41,6 +42,7 @@ class DeadLetter:
     expected: str
     found: str
     record: bytes
+    masked: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -62,6 +64,7 @@ class DeadLetter:
             "path": self.path,
             "expected": self.expected,
             "found": self.found,
+            **({"masked": list(self.masked)} if self.masked else {}),
             **_readable(self.record),
         }
         return json.dumps(content, ensure_ascii=False).encode() + b"\n"
@@ -110,6 +113,8 @@ class LocalFolder:
     def append(self, path: str, lines: bytes) -> str:
         """Add lines to a file and wait for the disk."""
         file = self._root / path
+        # mkdir() gives its mode to the last folder only.
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         is_new = not file.exists()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import logging.config
 import os
 import sys
+import threading
 import typing as t
 from pathlib import Path
 
@@ -16,7 +18,10 @@ from singer_sdk.logging import StructuredFormatter
 from dativo_core.redaction import SecretFilter
 
 SECRETS = SecretFilter()
-_FREE_PARTS = ("message", "exception", "extra")
+# What has a fixed set of values, which a secret may look like.
+_FIXED_PARTS = frozenset(
+    {"level", "pid", "logger_name", "ts", "thread_name", "app_name"}
+)
 # The SDK says that a stream failed, but not why; the last line of a run says both.
 _ECHO = "An unhandled error occurred while syncing '%s'"
 
@@ -28,8 +33,16 @@ class JsonLines(StructuredFormatter):
         """Render one log record as a line of JSON."""
         # Part by part: a secret with quotes looks different in the line as a whole.
         line = json.loads(super().format(record))
-        said = {name: line[name] for name in _FREE_PARTS if name in line}
+        said = {n: part for n, part in line.items() if n not in _FIXED_PARTS}
         return json.dumps(line | SECRETS.mask_all(said), separators=(",", ":"))
+
+
+class PlainLines(logging.Formatter):
+    """Messages for people, with secrets masked in tracebacks too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one log record."""
+        return SECRETS.mask(super().format(record))
 
 
 def configure(plugin: str) -> None:
@@ -50,24 +63,44 @@ def configure(plugin: str) -> None:
         root_handler.addFilter(lambda record: record.msg != _ECHO)
         root_handler.addFilter(SECRETS)
     logging.captureWarnings(capture=True)
+    _log_uncaught()
 
 
 def configure_for_people() -> None:
     """Print warnings and errors as plain lines: for commands, not for pipelines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(SECRETS)
+    handler.setFormatter(PlainLines("%(message)s"))
     level = _level("dativo") if "LOGLEVEL" in os.environ else logging.WARNING
-    logging.basicConfig(
-        level=level, format="%(message)s", handlers=[handler], force=True
-    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    _log_uncaught()
+
+
+def _log_uncaught() -> None:
+    """Let what nobody catches go through the log, which masks it."""
+    logger = logging.getLogger(__name__)
+
+    def say(error: BaseException | None, where: str) -> None:
+        traceback = error if is_debug() else None
+        kind = type(error).__name__
+        logger.error("%s in %s: %s", kind, where, error, exc_info=traceback)
+
+    sys.excepthook = lambda _, error, __: say(error, "the main thread")
+    threading.excepthook = lambda raised: say(raised.exc_value, "a thread")
+    sys.unraisablehook = lambda raised: say(raised.exc_value, "a clean-up")
 
 
 def write_at_once(level: int, message: str, name: str) -> None:
-    """Write a line past all buffers: in a signal handler those may be in use."""
+    """Write a line past all buffers: in a signal handler those may be in use.
+
+    If nobody reads it any more, that must not change how the process ends.
+    """
     record = logging.LogRecord(name, level, "", 0, message, None, None)
     handlers = logging.getLogger().handlers
     line = handlers[0].format(record) if handlers else message
-    os.write(2, f"{line}\n".encode())
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode())
 
 
 def is_debug() -> bool:

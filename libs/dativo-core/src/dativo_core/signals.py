@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from dativo_core import logs
+from dativo_core.watchdog import Watchdog
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,8 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 REPEAT_SECONDS = 1.0
 # Kubernetes kills 30 seconds after its SIGTERM.
 GRACE_SECONDS = 20.0
+# For the main thread to take note of a signal, before the process ends without it.
+DEAF_SECONDS = 3.0
 
 
 @dataclass
@@ -27,15 +30,26 @@ class _Deferral:
 
     is_open: bool = False
     waiting: int | None = None
+    is_heard: bool = False
+    watchdog: Watchdog | None = None
 
 
 _deferral = _Deferral()
 
 
 def install() -> None:
-    """Let SIGINT and SIGTERM end this process as `terminate` does."""
+    """Let SIGINT and SIGTERM end this process as `terminate` does, whatever it does."""
     for number in STOPS:
         signal.signal(number, terminate)
+    if _deferral.watchdog is not None:
+        _deferral.watchdog.stop()
+    _deferral.watchdog = Watchdog(
+        lambda: _deferral.is_heard or _deferral.is_open,
+        _end,
+        patience=DEAF_SECONDS,
+        grace=GRACE_SECONDS,
+    )
+    _deferral.watchdog.start()
 
 
 def settle() -> None:
@@ -66,12 +80,19 @@ def terminate(signum: int, _frame: FrameType | None = None) -> None:
 
     The SDK's own handlers exit 0 (https://github.com/meltano/sdk/issues/3775).
     """
+    _deferral.is_heard = True
     if not _deferral.is_open:
         _leave(signum, "before the end")
     elif _deferral.waiting is None:
         _wait(signum)
     elif signum == signal.SIGINT:
         _leave(signum, "in the middle of a commit")
+
+
+def _end(signum: int) -> None:
+    """Leave without the main thread, which waits for an answer that does not come."""
+    _say(f"Stopped by {signal.Signals(signum).name} while something did not answer.")
+    os._exit(128 + signum)
 
 
 def _wait(signum: int) -> None:

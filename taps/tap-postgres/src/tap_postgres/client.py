@@ -6,6 +6,8 @@ import contextlib
 import typing as t
 import weakref
 
+from dativo_core import logs
+
 from tap_postgres import failures, queries
 
 if t.TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Client:
         """Stream an answer of any size; `subject` names it in messages."""
         import pyarrow as pa  # noqa: PLC0415 not needed for --about
 
-        self._logger.debug("%s: %s", subject, sql)
+        self._logger.debug("%s: %s", subject, queries.without_literals(sql))
         with self._explained(subject), self._statement(sql) as statement:
             stream, _ = statement.execute_query()
             with pa.RecordBatchReader.from_stream(stream) as reader:
@@ -112,6 +114,8 @@ class Client:
             yield
         # pyarrow raises OSError for what the driver meets while it streams.
         except (adbc.Error, OSError) as exception:
+            # With LOGLEVEL=debug the traceback has the driver's own words.
+            logs.SECRETS.add(failures.values(str(exception)))
             found = failures.explain(
                 getattr(exception, "sqlstate", None),
                 str(exception),

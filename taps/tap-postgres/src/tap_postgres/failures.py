@@ -11,9 +11,13 @@ from dativo_core.errors import (
     DativoError,
     TryLaterError,
 )
+from dativo_core.redaction import MASK
 
 Kind: t.TypeAlias = "type[DativoError]"
 
+# `invalid input syntax for type integer: "x"`, `value "x" is out of range`,
+# `Key (email)=(x)`.
+_VALUE = re.compile(r"(?:: |\bvalue )\"(.*)\"|\)=\((.*)\)", re.DOTALL)
 _LATER = "Run again later; the state so far is safe."
 _TLS = "Check ssl_enable, ssl_mode and the ssl_ certificate settings."
 
@@ -119,4 +123,12 @@ def plain(text: str) -> str:
     text = re.sub(r"\[libpq\] (Failed to|Execution error) [^:]*: ", "", text)
     text = re.sub(r"could not begin COPY: ", "", text)
     text = re.sub(r"(ERROR|FATAL):\s+", "", text)
+    for value in values(text):
+        text = text.replace(value, MASK)
     return " ".join(text.split()).rstrip(".")
+
+
+def values(text: str) -> set[str]:
+    """Return what a server's sentence quotes of the data, not of names."""
+    found = (match for pair in _VALUE.findall(text) for match in pair)
+    return {value for value in found if value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ TIME_TYPES = {"date", "timestamp", "timestamptz"}
 # after it: reading a little further back costs nothing, since `xmin` filters.
 CLOCK_SLACK = "10 minutes"
 
+_LITERAL = re.compile(r"'(?:[^']|'')*'")
 _TIME_ZONE = "(SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')"
 
 
@@ -74,6 +76,11 @@ def quote_identifier(name: str) -> str:
 def quote_literal(text: str) -> str:
     """Quote text; `standard_conforming_strings` is on."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def without_literals(sql: str) -> str:
+    """Return a query for the log: what it compares with are values of rows."""
+    return _LITERAL.sub("'***'", sql)
 
 
 def qualified(schema: str, name: str) -> str:

@@ -62,7 +62,8 @@ class Source:
     @property
     def subject(self) -> str:
         """What is being read, for messages; it names what a user may have got wrong."""
-        clauses = f" where {' and '.join(self.where)}" if self.where else ""
+        words = queries.without_literals(" and ".join(self.where))
+        clauses = f" where {words}" if words else ""
         return f"Reading stream '{self.relation.stream}'{clauses} from"
 
     def query(self, *conditions: str, order: str = "") -> str:

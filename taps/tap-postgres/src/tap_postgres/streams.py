@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
     from tap_postgres.batches import BatchWriter
     from tap_postgres.catalog import Column, Relation
     from tap_postgres.client import Client
+    from tap_postgres.tap import TapPostgres
     from tap_postgres.values import Options, Value
 
 
@@ -308,8 +309,16 @@ class PostgresStream(Stream):
         if write:
             self._write_state_message()
 
+    def _following(self) -> str | None:
+        """Return the stream that the tap reads after this one."""
+        return t.cast("TapPostgres", self._tap).following.get(self.name)
+
     def _finish(self, *, write: bool) -> None:
-        t.cast("dict[str, t.Any]", self.tap_state).pop("currently_syncing", None)
+        """Say which stream comes next: only the last STATE of a run names none."""
+        state = t.cast("dict[str, t.Any]", self.tap_state)
+        state["currently_syncing"] = self._following()
+        if state["currently_syncing"] is None:
+            del state["currently_syncing"]
         if self.replication_method != "FULL_TABLE":
             self._remember(dict(self.stream_state), write=write)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import typing as t
 
 from dativo_core import settings, signals
@@ -200,6 +201,12 @@ class TapPostgres(Tap):
         """The connection of this run."""
         conninfo = connection.conninfo(self.config, self._private_folder)
         return Client(conninfo, connection.place(self.config), self.logger)
+
+    @functools.cached_property
+    def following(self) -> dict[str, str]:
+        """The stream that is read after each of the others."""
+        selected = [s.name for s in self.streams.values() if s.selected]
+        return dict(itertools.pairwise(selected))
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         schema = self.config_jsonschema

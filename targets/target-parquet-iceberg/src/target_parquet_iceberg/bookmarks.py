@@ -11,7 +11,7 @@ from dativo_core.errors import ConfigurationError
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchNamespaceError
 from sqlalchemy.exc import IntegrityError
 
-from target_parquet_iceberg.catalogs import is_remote, local, open_catalog
+from target_parquet_iceberg.catalogs import check_there, open_catalog
 from target_parquet_iceberg.failures import explained
 from target_parquet_iceberg.settings import with_defaults
 from target_parquet_iceberg.staging import STATE, STREAM, mark
@@ -78,13 +78,9 @@ class Bookmarks:
 
     @cached_property
     def _catalog(self) -> Catalog:
-        warehouse = self._settings["warehouse"]
-        # To open a local warehouse would be to make it.
-        is_there = self._makes or is_remote(warehouse) or local(warehouse).is_dir()
-        if not is_there:
-            msg = f"There is no warehouse at {local(warehouse)}."
-            raise ConfigurationError(msg, hint="Name it with --warehouse or --config.")
-        with explained(warehouse):
+        if not self._makes:
+            check_there(self._settings)
+        with explained(self._settings["warehouse"]):
             return open_catalog(self._settings)
 
     def all(self) -> dict[str, dict[str, t.Any]]:

@@ -74,6 +74,19 @@ def _property(value: t.Any) -> t.Any:
     return value if isinstance(value, dict) else text(value)
 
 
+def check_there(settings: Mapping[str, t.Any]) -> None:
+    """Refuse a local warehouse that is not there: to open it would be to make it.
+
+    Raises:
+        ConfigurationError: naming the folder.
+    """
+    warehouse = settings["warehouse"]
+    is_elsewhere = settings.get("catalog") or is_remote(warehouse)
+    if not (is_elsewhere or local(warehouse).is_dir()):
+        msg = f"There is no warehouse at {local(warehouse)}."
+        raise ConfigurationError(msg, hint="Name it with --warehouse or --config.")
+
+
 def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
     """Connect to the catalog; a local warehouse is made where it does not exist."""
     from pyiceberg.catalog import load_catalog  # noqa: PLC0415 it takes half a second

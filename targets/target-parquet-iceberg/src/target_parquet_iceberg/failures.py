@@ -62,6 +62,7 @@ _BY_NAME: Mapping[str, tuple[type[DativoError], str]] = {
     "ConnectionError": (TryLaterError, "Check the catalog's uri, or run again later."),
     "Timeout": (TryLaterError, "The catalog does not answer: run again later."),
     "ServiceUnavailableError": (TryLaterError, "Run again later."),
+    "BadRequestError": (ConfigurationError, "Check the settings in catalog."),
     "ServerError": (TryLaterError, "Look at the catalog's own log, then run again."),
     "TooManyRequestsError": (TryLaterError, "Run again later."),
     "OperationalError": (ConfigurationError, "Check the catalog's uri and its server."),
@@ -121,6 +122,10 @@ class ExplainedTable:
         """Return the table's columns."""
         with explained(self._warehouse):
             return self._inner.columns()
+
+    def has_bookmark(self) -> bool:
+        """Tell whether a STATE has ever covered rows of the table."""
+        return self._inner.has_bookmark()
 
     def knows(self, version: int) -> bool:
         """Tell whether a part of a full load is durable already."""

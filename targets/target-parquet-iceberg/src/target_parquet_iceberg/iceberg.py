@@ -32,7 +32,7 @@ from target_parquet_iceberg.equality import CANNOT_READ
 from target_parquet_iceberg.parquet_options import BLOOM_ENABLED
 from target_parquet_iceberg.reconcile import creation
 from target_parquet_iceberg.snapshots import SnapshotWriter
-from target_parquet_iceberg.staging import Fence, Staging, fence_of, knows
+from target_parquet_iceberg.staging import STATE, Fence, Staging, fence_of, knows
 from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
@@ -162,6 +162,10 @@ class IcebergTable:
     def columns(self) -> pa.Schema:
         """Return the table's columns as they are now."""
         return SnapshotWriter(LightTransaction(self._table)).arrow_schema()
+
+    def has_bookmark(self) -> bool:
+        """Tell whether a STATE has ever covered rows of the table."""
+        return self._table.properties.get(STATE, "{}") != "{}"
 
     def knows(self, version: int) -> bool:
         """Tell whether a full load has begun, or is what readers see now."""

@@ -20,6 +20,7 @@ from target_parquet_iceberg.intake import StreamIntake
 from target_parquet_iceberg.manifest import RefusedError
 from target_parquet_iceberg.naming import check_unique, table_name
 from target_parquet_iceberg.plan import plan as plan_stream
+from target_parquet_iceberg.privacy import Privacy
 from target_parquet_iceberg.refused import RefusedStreams
 from target_parquet_iceberg.stream_load import StreamLoad
 
@@ -76,7 +77,8 @@ class Load:
         self._batches = batches
         self._uncut = uncut or contextlib.nullcontext
         self._is_cut = False
-        self._refused = RefusedStreams(dead_letters, _folder)
+        self._privacy = Privacy()
+        self._refused = RefusedStreams(dead_letters, _folder, self._privacy.letter)
         self._streams: dict[str, StreamLoad] = {}
         self._tables: dict[str, str] = {}
         self._barrier: Json | None = None
@@ -90,6 +92,7 @@ class Load:
         One that cannot be used ends the stream, not the run: what other streams sent
         is committed first.
         """
+        self._privacy.declare(message.stream, message.schema)
         if message.stream in self._refused:
             return
         try:
@@ -193,8 +196,9 @@ class Load:
 
         Raises:
             IncompleteError: if a stream was provably cut, or a full load lacks proof
-                that it was not.
+                that it was not, or nothing came at all.
         """
+        self._check_begun()
         cut = [
             name
             for name, stream in self._streams.items()
@@ -220,7 +224,8 @@ class Load:
     def refuse(self, stream: StreamLoad, letters: list[DeadLetter]) -> None:
         """Keep dead letters of a stream."""
         plan, seen = stream.intake.plan, stream.intake.seen
-        self._dead_letters.accept(plan.stream, plan.table, letters, seen)
+        masked = [self._privacy.letter(letter) for letter in letters]
+        self._dead_letters.accept(plan.stream, plan.table, masked, seen)
 
     def _refuse_batch(
         self, message: messages.Batch, refusal: RefusedError, streams: list[str]
@@ -235,6 +240,16 @@ class Load:
         hint = "See its dead letter; batch_roots are the folders it may name."
         for stream in streams or [name]:
             self._refuse_stream(stream, ConfigurationError(what, hint=hint))
+
+    def _check_begun(self) -> None:
+        """A tap that fails before its first message looks like one with no news."""
+        came = self._streams or self._refused.names or self._dead_letters.counts
+        is_trusted = self._settings.get("completion") == "eof"
+        if not (came or self._barrier is not None or is_trusted):
+            what = "The input ended before its first message."
+            hint = "Look at the tap's own last message, then run again. For a tap that "
+            hint += "may have nothing to say set completion: eof."
+            raise IncompleteError(what, hint=hint)
 
     def _announced(self) -> list[str]:
         """Name the stream whose SCHEMA the tap was about to send."""
@@ -310,7 +325,8 @@ class Load:
         self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"
     ) -> None:
         letter = DeadLetter(stream, stage, "", expected, found, raw)
-        self._dead_letters.accept(stream, _folder(stream), [letter], seen=0)
+        letters = [self._privacy.letter(letter)]
+        self._dead_letters.accept(stream, _folder(stream), letters, seen=0)
 
     def _summarise(self) -> None:
         for name, stream in self._streams.items():

@@ -15,6 +15,7 @@ if t.TYPE_CHECKING:
 
 MAX_LENGTH = 127
 LONGEST_FOLDER = 120
+_GIVEN = re.compile(rf"[\w-]{{1,{MAX_LENGTH}}}")
 _OUTSIDE = re.compile(r"[^a-z0-9]+")
 
 
@@ -39,6 +40,19 @@ def table_name(stream: str) -> str:
         msg = f"Stream '{stream[:80]}...' is too long for a table name."
         raise ConfigurationError(msg, hint=hint)
     return name
+
+
+def check_given(table: str) -> str:
+    """Return a table name of the settings, which becomes a folder too.
+
+    Raises:
+        ConfigurationError: if it could lead out of the warehouse, or is too long.
+    """
+    if not _GIVEN.fullmatch(table):
+        msg = f"Setting streams: {table[:80]!r} is no name for a table."
+        hint = f"Use at most {MAX_LENGTH} letters, digits, _ and -."
+        raise ConfigurationError(msg, hint=hint)
+    return table
 
 
 def check_unique(tables: Mapping[str, str], stream: str, table: str) -> None:

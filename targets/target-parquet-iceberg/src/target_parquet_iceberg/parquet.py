@@ -121,6 +121,10 @@ class ParquetTable:
         """Return the table's columns as they are now."""
         return self._entry.columns
 
+    def has_bookmark(self) -> bool:
+        """Tell whether a STATE has ever covered rows of the table."""
+        return bool(self._opened.state)
+
     def knows(self, version: int) -> bool:  # noqa: ARG002 loads are never staged
         """Tell that no part of a full load is ever durable before the end."""
         return False

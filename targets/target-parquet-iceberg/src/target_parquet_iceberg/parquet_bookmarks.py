@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 from dativo_core.errors import ConfigurationError
 
 from target_parquet_iceberg.bookmarks import MANUAL_RUN
-from target_parquet_iceberg.catalogs import is_remote, local
+from target_parquet_iceberg.catalogs import check_there
 from target_parquet_iceberg.failures import explained
 from target_parquet_iceberg.parquet_files import Files
 from target_parquet_iceberg.parquet_log import FOLDER, Log
@@ -87,11 +87,8 @@ class ParquetBookmarks:
 
     @property
     def _stores(self) -> t.Any:
-        warehouse = self._settings["warehouse"]
-        is_there = self._makes or is_remote(warehouse) or local(warehouse).is_dir()
-        if not is_there:
-            msg = f"There is no warehouse at {local(warehouse)}."
-            raise ConfigurationError(msg, hint="Name it with --warehouse or --config.")
+        if not self._makes:
+            check_there(self._settings)
         return open_stores(self._settings)
 
     def _tables(self) -> Iterator[tuple[str, Entry]]:

@@ -14,7 +14,12 @@ from target_parquet_iceberg import rules
 from target_parquet_iceberg.conflicts import Policy
 from target_parquet_iceberg.layout import Layout, layout
 from target_parquet_iceberg.metadata import COLUMNS, DELETED_AT
-from target_parquet_iceberg.naming import check_columns, check_paths, table_name
+from target_parquet_iceberg.naming import (
+    check_columns,
+    check_given,
+    check_paths,
+    table_name,
+)
 from target_parquet_iceberg.schema import Column, columns, paths
 
 if t.TYPE_CHECKING:
@@ -114,7 +119,7 @@ def plan(message: Schema, settings: Json) -> Plan:
     also_required = rules.required(message.schema).difference(names)
     return Plan(
         stream=message.stream,
-        table=chosen.get("table") or table_name(message.stream),
+        table=check_given(chosen.get("table") or table_name(message.stream)),
         columns=_with_deleted_at(found, keys, settings, deletes=deletes),
         keys=keys,
         method=Method(method) if method else None,

@@ -27,10 +27,14 @@ class RefusedStreams:
     """
 
     def __init__(
-        self, dead_letters: DeadLetterOffice, folder_of: Callable[[str], str]
+        self,
+        dead_letters: DeadLetterOffice,
+        folder_of: Callable[[str], str],
+        masked: Callable[[DeadLetter], DeadLetter],
     ) -> None:
         self._dead_letters = dead_letters
         self._folder_of = folder_of
+        self._masked = masked
         self._reasons: dict[str, ConfigurationError] = {}
         self._seen: dict[str, int] = {}
         self._waiting: dict[str, list[DeadLetter]] = {}
@@ -58,7 +62,8 @@ class RefusedStreams:
             return
         waiting = self._waiting.setdefault(stream, [])
         expected, found = "a SCHEMA that can be used", "another SCHEMA"
-        waiting.append(DeadLetter(stream, "schema", "", expected, found, record.raw))
+        letter = DeadLetter(stream, "schema", "", expected, found, record.raw)
+        waiting.append(self._masked(letter))
         if len(waiting) >= AT_ONCE:
             self.flush()
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from dativo_core.errors import ConfigurationError
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
-from target_parquet_iceberg.catalogs import open_catalog
+from target_parquet_iceberg.catalogs import check_there, open_catalog
 from target_parquet_iceberg.failures import explained
 from target_parquet_iceberg.settings import with_defaults
 from target_parquet_iceberg.staging import APPENDED, RUN_ID, STATE, mark
@@ -19,6 +19,7 @@ from target_parquet_iceberg.transactions import LightTransaction
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
@@ -97,12 +98,19 @@ def open_table(config: Mapping[str, t.Any], name: str) -> Table:
         what = f"Warehouse {settings['warehouse']} holds plain Parquet files."
         hint = f"Only Iceberg tables can go back: run `dativo promote {name}` first."
         raise ConfigurationError(what, hint=hint)
+    check_there(settings)
     with explained(settings["warehouse"]):
         catalog = open_catalog(settings)
         try:
             return catalog.load_table((settings["namespace"], name))
-        except NoSuchTableError:
-            listed = catalog.list_tables(settings["namespace"])
-            names = ", ".join(sorted(table[-1] for table in listed)) or "none"
+        except (NoSuchTableError, NoSuchNamespaceError):
+            names = ", ".join(_names(catalog, settings["namespace"])) or "none"
             what = f"There is no table '{name}' in {settings['warehouse']}."
             raise ConfigurationError(what, hint=f"Its tables are: {names}.") from None
+
+
+def _names(catalog: Catalog, namespace: str) -> list[str]:
+    try:
+        return sorted(table[-1] for table in catalog.list_tables(namespace))
+    except NoSuchNamespaceError:
+        return []

@@ -69,6 +69,8 @@ class StreamLoad:
         self._published: int | None = None
         self._is_settled = False
         self._known = pa.schema([])
+        # Before this run: then the tap is one that sends STATE.
+        self._had_bookmark = table.has_bookmark()
         self._check_resumed()
 
     @property
@@ -151,9 +153,9 @@ class StreamLoad:
             )
         # A tap that sends STATE sends one at its end: rows behind the last one come
         # again with the next run.
-        return barrier is None or (
-            not intake.has_uncovered_rows and states.is_finished(barrier, self.name)
-        )
+        if barrier is None:
+            return not (self._had_bookmark and intake.seen)
+        return not intake.has_uncovered_rows and states.is_finished(barrier, self.name)
 
     def commit(self, barrier: Json | None, *, is_end: bool) -> bool:
         """Commit what the barrier covers, at the end of the input all that is whole.

@@ -79,6 +79,9 @@ class Table(t.Protocol):
     def columns(self) -> pa.Schema | None:
         """Return the table's columns; None where files need not agree on them."""
 
+    def has_bookmark(self) -> bool:
+        """Tell whether a STATE has ever covered rows of the table."""
+
     def knows(self, version: int) -> bool:
         """Tell whether a part of this full load is durable already."""
 

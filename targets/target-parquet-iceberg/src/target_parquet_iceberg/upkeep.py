@@ -10,7 +10,7 @@ import typing as t
 from dativo_core.errors import ConfigurationError
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 
-from target_parquet_iceberg.catalogs import open_catalog
+from target_parquet_iceberg.catalogs import check_there, open_catalog
 from target_parquet_iceberg.failures import explained
 from target_parquet_iceberg.maintenance import Maintenance, health_of, needs_care
 from target_parquet_iceberg.policy import Budget, Policy
@@ -114,6 +114,7 @@ def _tables(config: Settings, names: Sequence[str]) -> Iterator[Table]:
     if names:
         return
     settings = with_defaults(config)
+    check_there(settings)
     catalog = open_catalog(settings)
     with contextlib.suppress(NoSuchNamespaceError):
         for identifier in sorted(catalog.list_tables(settings["namespace"])):

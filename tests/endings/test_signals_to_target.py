@@ -1,14 +1,14 @@
-"""Signals and closed pipes at every moment: code, STATE and rows fit, always.
+"""Signals and closed pipes at every moment of the target: code, STATE and rows fit.
 
-A cell is consistent if the run does not end with 0, every STATE that came out is
-covered by the table, and the next run makes the table whole with no row twice.
+The cells are those of `cells.py`. A cell is consistent if the run does not end with 0,
+every STATE that came out is covered by the table, and the next run makes the table
+whole with no row twice.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import typing as t
@@ -16,49 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from endings import cells as matrix
+from endings.held import HELD_TARGET, IN_COMMIT, KILL, PATIENCE_SECONDS, SENT, cells
 from target_parquet_iceberg.catalogs import open_catalog
 
 PROGRAMS = Path(sys.executable).parent
-PATIENCE_SECONDS = 240
-# Holds the target where it is told to, until the gate, a named pipe, is opened.
-LAUNCH = """
-import sys
-from target_parquet_iceberg.data_files import DataFileWriter
-from target_parquet_iceberg.snapshots import SnapshotWriter
-from target_parquet_iceberg.__main__ import main
-moment, gate = sys.argv[1:3]
-del sys.argv[1:3]
-
-def hold(kind, name):
-    ordinary = getattr(kind, name)
-    def held(self, *arguments):
-        print('{"message": "held"}', file=sys.stderr, flush=True)
-        open(gate).read()
-        return ordinary(self, *arguments)
-    setattr(kind, name, held)
-
-if moment == "writing files":
-    hold(DataFileWriter, "_write_window")
-if moment == "committing":
-    hold(SnapshotWriter, "send")
-main()
-"""
-TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
-HELD = ("writing files", "committing")
-MOMENTS = ("idle", "reading", *HELD, "after commit")
-SENT = {"TERM": [TERM], "INT": [INT], "INT twice": [INT, INT], "KILL": [KILL]}
-CODES = {"TERM": 143, "INT": 130, "INT twice": 130, "KILL": 137, "PIPE": 75}
-ALWAYS = {
-    *(("TERM", moment) for moment in MOMENTS),
-    ("INT twice", "committing"),
-    ("PIPE", "committing"),
-    ("KILL", "committing"),
-}
-CELLS = [
-    pytest.param(how, moment, marks=() if (how, moment) in ALWAYS else pytest.mark.slow)
-    for how in CODES
-    for moment in MOMENTS
-]
 HEAD = {"type": "SCHEMA", "stream": "s", "key_properties": []} | {
     "schema": {"properties": {"id": {"type": "integer"}, "v": {"type": "string"}}}
 }
@@ -92,6 +54,7 @@ class Scene:
     folder: Path
     states: list[t.Any] = field(default_factory=list)
     said: bytes = b""
+    width: int = 1
 
     def start(self, moment):
         """Start the target, and bring it to the moment."""
@@ -103,8 +66,10 @@ class Scene:
         config.write_text(json.dumps({**settings, "load_method": "append-only"}))
         self.gate = self.folder / "gate"
         os.mkfifo(self.gate)
+        (self.folder / "spill").mkdir()
+        held = moment if moment in IN_COMMIT else "never"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, moment, self.gate, "--config", config],
+            [sys.executable, HELD_TARGET, held, self.gate, "--config", config],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -112,7 +77,6 @@ class Scene:
             cwd=self.folder,
             env={**os.environ, "TMPDIR": str(self.folder / "spill")},
         )
-        (self.folder / "spill").mkdir()
         getattr(self, f"_{moment.replace(' ', '_')}")()
 
     def _idle(self):
@@ -120,7 +84,8 @@ class Scene:
 
     def _reading(self):
         # More than the pipe holds: when it is written, the target has read of it.
-        self.write(line(HEAD) + rows(1, BULK, width=1000) + b'{"type": "REC')
+        self.width = 1000
+        self.write(line(HEAD) + rows(1, BULK, self.width) + b'{"type": "REC')
 
     def _writing_files(self):
         self.write(line(HEAD) + rows(1, FIRST) + line(state(FIRST)))
@@ -175,7 +140,7 @@ class Scene:
         value = self.states[-1] if self.states else {}
         begin = value.get("bookmarks", {}).get("s", {}).get("id", 0)
         told = line({"type": "STATE", "value": value}) + line(HEAD)
-        data = told + rows(begin + 1, WHOLE) + line(state(WHOLE))
+        data = told + rows(begin + 1, WHOLE, self.width) + line(state(WHOLE))
         command = [PROGRAMS / "target-dativo", "--config", self.folder / "config.json"]
         done = subprocess.run(command, input=data, check=False, capture_output=True)
         assert done.returncode == 0, done.stderr
@@ -192,93 +157,65 @@ def scene(tmp_path):
         scene.end()
 
 
-@pytest.mark.parametrize(("how", "moment"), CELLS)
-def test_signal_to_the_target(scene, how, moment):
+@pytest.mark.parametrize("cell", cells("target"))
+def test_signal_to_the_target(scene, cell):
     """No cell ends with 0, loses a row, or says more than the table holds."""
-    scene.start(moment)
-    if how == "PIPE":
-        close_pipe(scene, moment)
-    else:
-        send(scene, how, moment)
-    assert scene.end() == CODES[how], scene.said
-    is_done = how in {"TERM", "INT", "PIPE"} if moment in HELD else how == "PIPE"
-    is_stored = is_done or moment == "after commit"
-    expected = list(range(1, FIRST + 1)) if is_stored else []
-    if how == "PIPE" and moment in {"reading", "after commit"}:
-        expected = list(range(1, (BULK if moment == "reading" else WHOLE) + 1))
-    assert scene.numbers() == expected
-    is_told = moment == "after commit" or (is_stored and how != "PIPE")
-    assert scene.states == [state(FIRST)["value"]] * is_told
-    if how != "KILL":
+    scene.start(cell.moment)
+    {"PIPE": close_output, "EOF": close_input}.get(cell.how, send)(scene, cell)
+    assert (scene.end(),) == cell.codes, scene.said
+    assert_rows(scene, cell)
+    if cell.how != "KILL":
         assert b"Traceback" not in scene.said
         assert list((scene.folder / "spill").iterdir()) == []
     scene.completes()
 
 
-def send(scene, how, moment):
+def assert_rows(scene, cell):
+    """Compare the table and the STATEs with the cell."""
+    last = FIRST
+    if cell.how == "PIPE" and cell.moment in {"reading", "after commit"}:
+        last = BULK if cell.moment == "reading" else WHOLE
+    is_stored = cell.rows == "covered"
+    assert scene.numbers() == (list(range(1, last + 1)) if is_stored else [])
+    is_told = cell.moment == "after commit" or (is_stored and cell.how != "PIPE")
+    assert scene.states == [state(FIRST)["value"]] * is_told
+
+
+def send(scene, cell):
     """Send the signals; a target that is held gets the next one when it noticed."""
-    for number in SENT[how]:
+    for number in SENT[cell.how]:
         scene.process.send_signal(number)
-        if moment in HELD and number != KILL:
+        if cell.moment in IN_COMMIT and number != KILL:
             is_first = b"ends first" not in scene.said
             scene.hear("ends first" if is_first else "Stopped by")
-    if moment in HELD and how in {"TERM", "INT"}:
+    if cell.moment in IN_COMMIT and cell.how in {"TERM", "INT"}:
         scene.release()
 
 
-def close_pipe(scene, moment):
+def close_output(scene, cell):
     """Let nobody read STATE any more, then let the target go on to its next one."""
     scene.process.stdout.close()
-    if moment in HELD:
+    if cell.moment in IN_COMMIT:
         scene.release()
-    elif moment == "after commit":
+    elif cell.moment == "after commit":
         scene.write(rows(FIRST + 1, WHOLE) + line(state(WHOLE)))
-    elif moment == "idle":
+    elif cell.moment == "idle":
         scene.write(line(HEAD) + rows(1, FIRST) + line(state(FIRST)))
     else:
         # Ends the line that it is reading: one dead letter, and the rows are in.
         scene.write(b"\n" + line(state(BULK)))
 
 
-STOPPED_TAP = [
-    "TERM",
-    "PIPE",
-    *(
-        pytest.param(how, marks=pytest.mark.slow)
-        for how in ("INT", "INT twice", "KILL")
-    ),
-]
+def close_input(scene, cell):
+    """End the input; behind the last STATE, if there was one, are more rows."""
+    if cell.moment not in {"idle", "reading"}:
+        scene.write(rows(FIRST + 1, FIRST + 2))
+    scene.process.stdin.close()
+    if cell.moment in IN_COMMIT:
+        scene.release()
 
 
-@pytest.mark.parametrize("method", ["append-only", "upsert", "overwrite"])
-@pytest.mark.parametrize("how", STOPPED_TAP)
-def test_signal_to_the_tap(pipeline, how, method):
-    """The tap leaves with its code; the target knows that the stream was cut: 75."""
-    pipeline.source.execute(
-        "CREATE TABLE orders (id int PRIMARY KEY, v text);"
-        "INSERT INTO orders SELECT n, repeat('x', 100) FROM generate_series(1, 50000) n"
-    )
-    full = method == "overwrite"
-    pipeline.choose("public-orders", key=None if full else "id")
-    pipeline.target["load_method"] = method
-    with subprocess.Popen(
-        pipeline.tap_command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as tap:
-        said = b""
-        while b'"STATE"' not in said:
-            said += tap.stdout.readline()
-        for number in SENT.get(how, []):
-            tap.send_signal(number)
-        # The rest of what is in the pipe, unless nobody reads it.
-        said += b"" if how == "PIPE" else tap.stdout.read()
-        tap.stdout.close()
-        tap.stderr.read()
-    code = tap.returncode
-    assert (128 - code if code < 0 else code) == CODES[how]
-    done = subprocess.run(
-        pipeline.target_command(), input=said, check=False, capture_output=True
-    )
-    assert done.returncode == 75, done.stderr
-    pipeline.run()
-    check = "SELECT count(*), count(DISTINCT id) FROM lake.public_orders"
-    assert pipeline.rows(check) == [(50_000, 50_000)]
+def test_no_cell_is_green():
+    """Every signal at every moment has an outcome, and none of them is success."""
+    assert len(matrix.CELLS) == len({cell.name for cell in matrix.CELLS}) == 75
+    assert all(0 not in cell.codes for cell in matrix.CELLS)

@@ -1,0 +1,103 @@
+"""A process that runs no Python is ended all the same, with the signal's code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from dativo_core.watchdog import Watchdog
+
+TERM, INT = signal.SIGTERM, signal.SIGINT
+NEVER = 3600.0
+# It waits in C for a lock that it holds itself, as a driver does for its server.
+DEAF = """
+import ctypes, sys
+from dativo_core import signals
+signals.DEAF_SECONDS, signals.GRACE_SECONDS = map(float, sys.argv[1:3])
+signals._deferral.is_open = sys.argv[3] == "committing"
+signals.install()
+libc, lock = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+libc.pthread_mutex_lock(lock)
+print("deaf", flush=True)
+libc.pthread_mutex_lock(lock)
+"""
+
+
+@pytest.mark.parametrize(
+    ("numbers", "seconds", "moment", "code"),
+    [
+        ([TERM], (0.01, NEVER), "reading", 143),
+        ([INT], (0.01, NEVER), "reading", 130),
+        ([TERM], (0.01, 0.01), "committing", 143),
+        ([TERM, INT], (0.5, NEVER), "committing", 130),
+        ([TERM, TERM], (0.01, 0.01), "reading", 143),
+    ],
+)
+def test_a_deaf_process_ends(numbers, seconds, moment, code) -> None:
+    """No handler runs; a commit is given its time, Ctrl-C after a signal takes it."""
+    command = [sys.executable, "-c", DEAF, *map(str, seconds), moment]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as deaf:
+        assert deaf.stdout.readline() == b"deaf\n"
+        for number in numbers:
+            deaf.send_signal(number)
+        # A signal that is faster than the lock is heard.
+        assert b"Stopped by SIG" in deaf.stderr.read()
+    assert deaf.returncode == code
+
+
+@pytest.fixture
+def watched():
+    """Make watchdogs that bite into a list; signals themselves do nothing."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (TERM, INT)}
+    ended: list[int] = []
+    bitten = threading.Event()
+
+    def end(number):
+        ended.append(number)
+        bitten.set()
+
+    def make(is_busy, patience, grace):
+        dog = Watchdog(is_busy, end, patience=patience, grace=grace)
+        dog.start()
+        made.append(dog)
+        return ended, bitten
+
+    made: list[Watchdog] = []
+    yield make
+    for dog in made:
+        dog.stop()
+    for number, action in before.items():
+        signal.signal(number, action)
+
+
+def test_another_interrupt_takes_the_grace_away(watched) -> None:
+    """Who waits for a commit an hour may press Ctrl-C again."""
+    ended, bitten = watched(lambda: True, 0.01, NEVER)
+    os.kill(os.getpid(), TERM)
+    os.kill(os.getpid(), INT)
+    assert bitten.wait(60)
+    assert ended == [INT]
+
+
+def test_a_stopped_watchdog_ends_nothing(watched) -> None:
+    """Not even when a signal has come already."""
+    ended, _ = watched(lambda: True, NEVER, NEVER)
+    os.kill(os.getpid(), TERM)
+    assert ended == []
+
+
+def test_other_signals_are_none_of_its_business(watched) -> None:
+    """Only those that stop a run count."""
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    ended, bitten = watched(lambda: False, 0.01, NEVER)
+    os.kill(os.getpid(), signal.SIGALRM)
+    os.kill(os.getpid(), TERM)
+    assert bitten.wait(60)
+    signal.signal(signal.SIGALRM, before)
+    assert ended == [TERM]

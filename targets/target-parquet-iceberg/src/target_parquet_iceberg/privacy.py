@@ -1,0 +1,132 @@
+"""Keep what a SCHEMA marks as personal out of the dead letters.
+
+A property with `x-pii: true` is personal, with all that is inside it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dativo_core.dead_letters import DeadLetter
+
+KEYWORD = "x-pii"
+MASK = b'"***"'
+WHOLE = ""
+Masked: t.TypeAlias = tuple[bytes, tuple[str, ...]]
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Which parts of a value are personal: all of it, or those of its parts."""
+
+    is_private: bool = False
+    properties: Mapping[str, Marks] = field(default_factory=dict)
+    items: Marks | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.is_private or self.properties or self.items)
+
+
+def marks_of(schema: t.Any) -> Marks:
+    """Return what a JSON Schema marks; of a schema without sense, nothing."""
+    if not isinstance(schema, dict):
+        return Marks()
+    if schema.get(KEYWORD):
+        return Marks(is_private=True)
+    options = [*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))]
+    found = [marks_of(option) for option in options]
+    declared = schema.get("properties")
+    properties = {
+        name: marks
+        for part in [*(f.properties for f in found), _marks_of_all(declared)]
+        for name, marks in part.items()
+    }
+    items = [f.items for f in found if f.items] + [marks_of(schema.get("items"))]
+    is_private = any(f.is_private for f in found)
+    return Marks(is_private, properties, items[0] or None)
+
+
+def _marks_of_all(declared: t.Any) -> dict[str, Marks]:
+    parts = declared.items() if isinstance(declared, dict) else ()
+    return {name: marks for name, part in parts if (marks := marks_of(part))}
+
+
+def _list(value: t.Any) -> list[t.Any]:
+    return value if isinstance(value, list) else []
+
+
+def mask(raw: bytes, marks: Marks, path: str = WHOLE) -> Masked:
+    """Return JSON without its personal parts, and the paths of those.
+
+    All else keeps its own bytes. Where the JSON is not of the shape that the marks are
+    for, nobody knows what it says: it is personal as a whole.
+    """
+    if not marks:
+        return raw, ()
+    if raw.strip() == b"null":
+        return raw, ()
+    if marks.is_private:
+        return MASK, (path,)
+    try:
+        return _masked_parts(raw, marks, path)
+    except _UNREADABLE:
+        return MASK, (path,)
+
+
+def _masked_parts(raw: bytes, marks: Marks, path: str) -> Masked:
+    hidden: list[str] = []
+
+    def masked(part: msgspec.Raw, inner: Marks, name: str) -> msgspec.Raw:
+        text, found = mask(bytes(part), inner, name)
+        hidden.extend(found)
+        return msgspec.Raw(text) if found else part
+
+    none = Marks()
+    content: t.Any
+    if marks.properties:
+        content = {
+            name: masked(
+                part, marks.properties.get(name, none), f"{path}.{name}".lstrip(".")
+            )
+            for name, part in _object(raw).items()
+        }
+    else:
+        content = [masked(p, marks.items or none, f"{path}[]") for p in _array(raw)]
+    if not hidden:
+        return raw, ()
+    return msgspec.json.encode(content), tuple(dict.fromkeys(hidden))
+
+
+class Privacy:
+    """The marks of all streams of a run, and what they make of its dead letters."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, Marks] = {}
+
+    def declare(self, stream: str, schema: t.Any) -> None:
+        """Take note of a SCHEMA; what once was personal stays it."""
+        marks = marks_of(schema)
+        if marks or stream not in self._marks:
+            self._marks[stream] = marks
+
+    def letter(self, letter: DeadLetter) -> DeadLetter:
+        """Return a dead letter without what is personal.
+
+        Nobody can tell what is in a line that is no message: where any stream has
+        marks, nothing of it is kept.
+        """
+        if letter.stage != "parse":
+            marks = self._marks.get(letter.stream, Marks())
+        else:
+            marks = Marks(is_private=any(self._marks.values()))
+        record, masked = mask(letter.record, marks)
+        return replace(letter, record=record, masked=masked) if masked else letter
