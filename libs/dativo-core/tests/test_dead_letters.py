@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import stat
+from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 from dativo_core.dead_letters import (
@@ -17,6 +19,8 @@ from dativo_core.errors import DataLimitError, ExitCode
 from hypothesis import given
 from hypothesis import strategies as st
 
+NOON = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
+NOON_TEXT = "2026-11-25T12:00:00.000000+00:00"
 LETTER = DeadLetter("s", "cast", "a.b", "integer", "str", b'{"a":1}')
 
 
@@ -33,7 +37,7 @@ def test_line_holds_the_record_exactly(record) -> None:
 
 def test_line_says_what_and_why() -> None:
     """Every promised field is there."""
-    content = json.loads(LETTER.line("run-1"))
+    content = json.loads(LETTER.line("run-1", "2026-11-25T00:00:00+00:00", "5ce"))
     expected = {
         "v": 1,
         "id": LETTER.id,
@@ -44,6 +48,9 @@ def test_line_says_what_and_why() -> None:
         "path": "a.b",
         "expected": "integer",
         "found": "str",
+        "contract_version": None,
+        "schema": "5ce",
+        "written_at": "2026-11-25T00:00:00+00:00",
         "record": '{"a":1}',
     }
     assert expected == content
@@ -80,7 +87,9 @@ def test_limits(dead, seen, exceeded) -> None:
 
 def test_office_writes_then_counts(tmp_path) -> None:
     """Letters are in their file, for their owner only, before the limit is checked."""
-    office = DeadLetterOffice(LocalFolder(tmp_path), "r", Limits(1, 0, 1))
+    office = DeadLetterOffice(
+        LocalFolder(tmp_path), "r", Limits(1, 0, 1), now=lambda: NOON
+    )
     office.accept("s", "folder", [], 9)
     assert office.counts == {}
     office.accept("s", "folder", [LETTER], 1)
@@ -90,7 +99,8 @@ def test_office_writes_then_counts(tmp_path) -> None:
         office.accept("s", "folder", [LETTER], 2)
     assert caught.value.exit_code == ExitCode.DATA_LIMIT
     file = tmp_path / "folder/r.jsonl"
-    assert LETTER.line("r") * 2 == file.read_bytes()
+    lines = [one.line("r", NOON_TEXT) for one in (LETTER, replace(LETTER, copy=1))]
+    assert b"".join(lines) == file.read_bytes()
     assert ({"s": 2}, {"s": str(file)}) == (office.counts, office.files)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 

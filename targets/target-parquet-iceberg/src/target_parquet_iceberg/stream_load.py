@@ -109,6 +109,8 @@ class StreamLoad:
         intake = self.intake
         if intake.is_marked or self._is_cut:
             return intake.is_marked
+        if self.declared.replay is not None:
+            return self.declared.replay_ends
         if self._trusts_end:
             return True
         if intake.method is Method.OVERWRITE:
@@ -165,14 +167,23 @@ class StreamLoad:
 
     def _store(self, rows: pa.Table | None, bookmark: Json | None) -> None:
         is_news = bookmark is not None and bookmark != self._bookmark
-        if rows is None and not is_news:
+        whole_replay = self.declared.replay if self.declared.replay_ends else None
+        if rows is None and not is_news and whole_replay is None:
             return
         method = self.intake.method
         if method is Method.OVERWRITE and rows is None:
             method = Method.APPEND  # a bookmark alone must not empty the table
         keys = self.intake.plan.keys
-        started_from = self._started_from
-        self._commit(Commit(rows, method, keys, bookmark, started_from=started_from))
+        self._commit(
+            Commit(
+                rows,
+                method,
+                keys,
+                bookmark,
+                started_from=self._started_from,
+                replay=whole_replay,
+            )
+        )
 
     def _store_load(
         self, rows: pa.Table | None, bookmark: Json | None, *, completes: bool
