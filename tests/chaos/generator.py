@@ -1,7 +1,7 @@
 """A tap that makes rows: `generator.py MODE COUNT EVERY PHASE VERSION STATE`.
 
 It tells its start state first, as taps of the SDK do, and sends a STATE after every
-EVERY rows. Mode `versions` makes full loads that go on after a cut, as tap-postgres.
+EVERY rows. A few records are bad. Mode `versions` makes full loads that go on after a cut, as tap-postgres.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from source import row
+from source import bad, row
 
 STREAM = "t"
 
@@ -33,6 +33,7 @@ def main(
     reached = bookmark.get("replication_key_value", 0)
     # With keys the row at the bookmark comes again, as it does from most taps.
     for number in range(max(reached - 1, 0) if keys else reached, count):
+        _refused(bad(mode, number, phase))
         _say("RECORD", stream=STREAM, record=row(mode, number, phase))
         if (number + 1) % every == 0 and number >= reached:
             _state({"replication_key": "n", "replication_key_value": number + 1})
@@ -47,6 +48,7 @@ def _full(
         version, next_row = marker["version"], marker["next_row"]
     _say("ACTIVATE_VERSION", stream=STREAM, version=version)
     for number in range(max(next_row - 1, 0), count):
+        _refused(bad("versions", number, phase), version=version)
         record = row("versions", number, phase)
         _say("RECORD", stream=STREAM, record=record, version=version)
         if (number + 1) % every == 0:
@@ -54,6 +56,11 @@ def _full(
             _state({"full_table": marker})
     _say("ACTIVATE_VERSION", stream=STREAM, version=version)
     _state({})
+
+
+def _refused(record: dict[str, t.Any] | None, **content: t.Any) -> None:
+    if record is not None:
+        _say("RECORD", stream=STREAM, record=record, **content)
 
 
 def _state(bookmark: dict[str, t.Any]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dativo_core.errors import ExitCode
 from lakes import counted
 from processes import Kill, Pipe, wait
-from source import INCREMENTAL, rows
+from source import INCREMENTAL, refused, rows
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,7 @@ class Round:
     phase: int = 0
     count: int = 0
     store: t.Any = None
+    were_two: bool = False
 
     def __post_init__(self) -> None:
         self._history: list[t.Any] = [None]
@@ -73,6 +74,7 @@ class Round:
         start = self.store if is_safe else self._start()
         pipes = [self._pipe(start, is_safe=is_safe) for _ in range(copies)]
         self.totals["restarts"] += copies
+        self.were_two |= copies > 1
         wait(pipes, self._hear)
         for pipe in pipes:
             self.totals["kills"] += pipe.is_killed
@@ -148,7 +150,21 @@ class Round:
             self._count(self._expected - found, found - self._expected)
         if self.mode == "versions":
             self._before = self._expected
+        self._compare_letters()
         self.totals["comparisons"] += 1
+
+    def _compare_letters(self) -> None:
+        """Every bad record is a dead letter once, in the files and in the table."""
+        records = refused(self.mode, self.count, self.phase)
+        expected = Counter(json.dumps(record) for record in records)
+        found = self.lake.letters()
+        if not self.were_two:  # two copies at once do not see each other's files
+            self._count(Counter(), found - Counter(set(found)))
+        for letters in (Counter(set(found)), self.lake.letters_of_table()):
+            if letters is not None:
+                texts = Counter(text for _, text in letters.elements())
+                self._count(expected - texts, texts - expected)
+        self.totals["dead letters"] += len(found)
 
     def _count(self, lost: Counter[t.Any], duplicate: Counter[t.Any]) -> None:
         self.totals["lost"] += lost.total()
