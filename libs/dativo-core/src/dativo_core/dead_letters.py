@@ -216,8 +216,8 @@ class DeadLetterOffice:
         replayed = schema.get(REPLAY_MARK)
         if replayed is not None and replayed not in self._replays:
             self._replays.add(replayed)
-            self.settle()
-            self._shelves.clear()
+            for name, shelf in self._shelves.items():
+                shelf.known = self._known(name)
         marks = (REPLAY_MARK, END_MARK)
         plain = {name: part for name, part in schema.items() if name not in marks}
         self._schemas[stream] = {
@@ -296,12 +296,13 @@ class DeadLetterOffice:
 
     def _shelf(self, name: str) -> _Shelf:
         if name not in self._shelves:
-            known = {
-                _key(letter.id): letter.file
-                for letter in unreplayed(self._folder, name, self._replays)
-            }
-            self._shelves[name] = _Shelf(known)
+            self._shelves[name] = _Shelf(self._known(name))
         return self._shelves[name]
+
+    def _known(self, name: str) -> dict[bytes, str]:
+        """Read which letters a folder has; those that are replayed may fail again."""
+        letters = unreplayed(self._folder, name, self._replays)
+        return {_key(letter.id): letter.file for letter in letters}
 
     def _schema_file(self, stream: str, name: str) -> str | None:
         """Keep the SCHEMA beside the letters; return its fingerprint."""
