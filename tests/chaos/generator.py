@@ -1,7 +1,8 @@
 """A tap that makes rows: `generator.py MODE COUNT EVERY PHASE VERSION STATE`.
 
 It tells its start state first, as taps of the SDK do, and sends a STATE after every
-EVERY rows. A few records are bad. Mode `versions` makes full loads that go on after a cut, as tap-postgres.
+EVERY rows. A few records are bad. Mode `versions` makes full loads that go on after a
+cut, as tap-postgres.
 """
 
 from __future__ import annotations

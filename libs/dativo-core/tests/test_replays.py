@@ -1,4 +1,4 @@
-"""Letters go out as messages under a name, once they are written down, and no others."""
+"""Letters go out as messages under a name that is written down before."""
 
 from __future__ import annotations
 

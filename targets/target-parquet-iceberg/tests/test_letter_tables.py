@@ -1,4 +1,4 @@
-"""Dead letters as tables: each once, whoever writes them, and never over another table."""
+"""Dead letters as tables: each once, and never in a table of others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from dativo_core.dead_letters import DeadLetter
 from dativo_core.errors import ConfigurationError, TryLaterError
 from pyiceberg.exceptions import CommitFailedException, ServerError
-from target_parquet_iceberg.iceberg import TABLE_PROPERTIES
+from target_parquet_iceberg.bookmarks import open_bookmarks
+from target_parquet_iceberg.iceberg import TABLE_PROPERTIES, IcebergTable
 from target_parquet_iceberg.letter_tables import LetterTables
 from target_parquet_iceberg.snapshots import SnapshotWriter
 
@@ -73,10 +74,8 @@ def test_no_letters_no_table(lake, say) -> None:
 
 
 def test_letters_come_before_their_rows(lake, say, monkeypatch) -> None:
-    """When the rows become visible, the letters are; a run that dies then repeats both."""
+    """When rows become visible, the letters are; a run that dies repeats both."""
     lines = [say.schema("s", ("id",), id="integer"), BAD, say.record("s", id=1)]
-    from target_parquet_iceberg.iceberg import IcebergTable
-
     def die(*_):
         raise OSError(28, "No space left on device")
 
@@ -208,8 +207,6 @@ def test_somebody_elses_table(lake, say, tables) -> None:
 
 def test_bookmarks_do_not_see_them(lake, say) -> None:
     """`dativo state show` and `set` are about the stream's own table."""
-    from target_parquet_iceberg.bookmarks import open_bookmarks
-
     lines = [say.schema("s", ("id",), id="integer"), BAD, say.state(s={"v": 1})]
     lake.load(*lines, **ANY)
     bookmarks = open_bookmarks({"warehouse": str(lake.folder)})
