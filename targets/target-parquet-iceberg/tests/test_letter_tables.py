@@ -76,6 +76,7 @@ def test_no_letters_no_table(lake, say) -> None:
 def test_letters_come_before_their_rows(lake, say, monkeypatch) -> None:
     """When rows become visible, the letters are; a run that dies repeats both."""
     lines = [say.schema("s", ("id",), id="integer"), BAD, say.record("s", id=1)]
+
     def die(*_):
         raise OSError(28, "No space left on device")
 
