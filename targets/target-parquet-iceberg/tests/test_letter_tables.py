@@ -244,7 +244,7 @@ def test_replay_replaces_nothing(lake, say, settings) -> None:
 
 
 def test_replays_do_not_mix(lake, say) -> None:
-    """Two of one stream in one input are refused: which has landed could not be told."""
+    """Two of one stream in one input are refused: nobody could tell which landed."""
     one, two = (replayed(say, say.record("s", id=1), name=n) for n in ("r1", "r2"))
     outcome = lake.load(*one, *two)
     assert outcome.code == 78

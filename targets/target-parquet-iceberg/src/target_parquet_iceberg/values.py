@@ -17,7 +17,7 @@ casts refuse. What may be coerced is this table and nothing else:
 | time, timestamp | zeros beyond microseconds |
 | timestamp | a date alone, for midnight |
 | timestamp | a space for the T, or before the zone |
-| timestamp with zone | no zone, for UTC; a small `z`; no colon or minutes in an offset |
+| timestamp with zone | no zone, for UTC; `z`; an offset without colon or minutes |
 """
 
 from __future__ import annotations
