@@ -212,6 +212,23 @@ def test_replay_that_never_arrived_is_sent_again(place):
     )
 
 
+def test_source_that_stays_bad(place):
+    """A full load that replaces a repaired row makes its record a letter again."""
+    full = [{**record(1, "1 EUR"), "version": 1}, {**record(2, 2), "version": 1}]
+    done = {"type": "ACTIVATE_VERSION", "stream": "shop-orders", "version": 1}
+    place.load(schema(), *full, done)
+    place.load(raw=repaired(place.dlq("replay").stdout))
+    assert len(place.rows()) == 2
+    assert place.counted() == {}
+    later = [{**message, "version": 2} for message in (*full, done)]
+    for _ in range(2):
+        place.load(schema(), *later)
+    assert place.rows() == [{"id": 2, "amount": 2}]
+    assert place.counted() == {("shop-orders", "cast", "amount"): 1}
+    place.dlq("discard", "shop-orders", "--replayed")
+    assert len(place.rows("shop_orders__dlq")) == 1
+
+
 def test_discard_needs_to_be_told_what(place):
     """Nothing goes by accident; a stream without letters is a mistake."""
     place.load(schema(), record(1, "1 EUR"), record(2, "2 EUR"))

@@ -22,6 +22,7 @@ from dativo_core.letter_files import (
     Folder,
     Json,
     LocalFolder,
+    replays,
     unreplayed,
 )
 
@@ -161,8 +162,8 @@ class _Shelf:
 class DeadLetterOffice:
     """Takes the dead letters of one run and stops it when there are too many.
 
-    A letter that the folder has already is not written again: a run that was killed
-    has met its records before.
+    A letter that waits in the folder is not written again: a run that was killed has
+    met its records before.
 
     Args:
         folder: Where letters go first.
@@ -195,7 +196,6 @@ class DeadLetterOffice:
         self._now = now
         self._shelves: dict[str, _Shelf] = {}
         self._schemas: dict[str, Json] = {}
-        self._replays: set[str] = set()
         self._written: set[str] = set()
         self._held_bytes = 0
         self.counts: dict[str, int] = {}
@@ -213,11 +213,6 @@ class DeadLetterOffice:
         if schema is None:
             self._schemas.pop(stream, None)
             return
-        replayed = schema.get(REPLAY_MARK)
-        if replayed is not None and replayed not in self._replays:
-            self._replays.add(replayed)
-            for name, shelf in self._shelves.items():
-                shelf.known = self._known(name)
         marks = (REPLAY_MARK, END_MARK)
         plain = {name: part for name, part in schema.items() if name not in marks}
         self._schemas[stream] = {
@@ -300,8 +295,12 @@ class DeadLetterOffice:
         return self._shelves[name]
 
     def _known(self, name: str) -> dict[bytes, str]:
-        """Read which letters a folder has; those that are replayed may fail again."""
-        letters = unreplayed(self._folder, name, self._replays)
+        """Read which letters a folder has.
+
+        One that was replayed is over and done with: if its record comes again, or
+        fails again, it is a letter again.
+        """
+        letters = unreplayed(self._folder, name, replays(self._folder, name))
         return {_key(letter.id): letter.file for letter in letters}
 
     def _schema_file(self, stream: str, name: str) -> str | None:

@@ -103,7 +103,9 @@ class LocalFolder:
 def _locked(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        # Not every network file system can lock a folder; then nobody waits.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
@@ -165,6 +167,12 @@ def parse_line(line: bytes) -> Json | None:
         if isinstance(content, dict) and isinstance(content.get("id"), str):
             return content
     return None
+
+
+def replays(folder: Folder, name: str) -> list[str]:
+    """Name the replays that have taken up letters of a folder, the oldest first."""
+    paths = [path for path in folder.names(name) if path.endswith(REPLAYS)]
+    return [path.rpartition("/")[2].removesuffix(REPLAYS) for path in paths]
 
 
 def unreplayed(

@@ -26,6 +26,7 @@ from dativo_core.letter_files import (
     KeptLetter,
     kept_letters,
     parse_line,
+    replays,
     taken_up,
     unreplayed,
 )
@@ -209,12 +210,6 @@ def _record_line(content: Json) -> bytes:
     stream = json.dumps(content["stream"], ensure_ascii=False)
     record = content["record"].replace("\n", " ").replace("\r", " ")
     return f'{{"type": "RECORD", "stream": {stream}, "record": {record}}}'.encode()
-
-
-def replays(folder: Folder, name: str) -> list[str]:
-    """Name the replays that have taken up letters of a folder, the oldest first."""
-    paths = [path for path in folder.names(name) if path.endswith(REPLAYS)]
-    return [path.rpartition("/")[2].removesuffix(REPLAYS) for path in paths]
 
 
 def of_replays(folder: Folder, name: str, names: Iterable[str]) -> Takes:

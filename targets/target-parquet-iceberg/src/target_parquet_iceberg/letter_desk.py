@@ -8,6 +8,7 @@ from functools import cached_property
 from dativo_core import replays
 from dativo_core.errors import ConfigurationError
 from dativo_core.letter_files import kept_letters
+from dativo_core.letter_files import replays as replays_in
 
 from target_parquet_iceberg.catalogs import is_remote, local, open_catalog
 from target_parquet_iceberg.failures import explained
@@ -51,7 +52,7 @@ class Desk:
 
     def landed(self, name: str) -> frozenset[str]:
         """Return the replays of a folder whose rows are in their table."""
-        known = set(replays.replays(self.folder, name))
+        known = set(replays_in(self.folder, name))
         if not known:  # the usual case needs no catalog
             return frozenset()
         streams = {one.content["stream"] for one in kept_letters(self.folder, name)}
