@@ -74,8 +74,11 @@ def dead_letter_folder(url: str, options: Mapping[str, t.Any]) -> Folder:
     """Return the folder for dead letters."""
     if not is_remote(url):
         return LocalFolder(local(url))
-    found, path = filesystem(url, options)
-    return ObjectFolder(found, path)
+    if not url.startswith(("s3://", "s3a://")):
+        return ObjectFolder(*filesystem(url, options))
+    # Small objects in one request where Arrow would make three.
+    found = s3_filesystem(storage_properties(options), allow_delayed_open=True)
+    return ObjectFolder(found, url.split("://", 1)[1])
 
 
 class ObjectFolder:
