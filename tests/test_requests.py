@@ -12,12 +12,19 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
+from dativo_core.dead_letters import DeadLetter, DeadLetterOffice, Limits
 from target_parquet_iceberg.catalogs import open_catalog
 from target_parquet_iceberg.file_io import FrugalFileIO, Kept
-from target_parquet_iceberg.iceberg import IcebergTable, IcebergWarehouse
+from target_parquet_iceberg.iceberg import (
+    TABLE_PROPERTIES,
+    IcebergTable,
+    IcebergWarehouse,
+)
+from target_parquet_iceberg.letter_tables import LetterTables
 from target_parquet_iceberg.messages import Schema
 from target_parquet_iceberg.plan import Method, plan
 from target_parquet_iceberg.settings import with_defaults
+from target_parquet_iceberg.storage import dead_letter_folder
 from target_parquet_iceberg.table import Commit
 
 if t.TYPE_CHECKING:
@@ -183,3 +190,28 @@ def test_many_commits(table, storage) -> None:
         upsert(table, *range(1_000 * number, 1_000 * (number + 1)))
         costs.append(storage.taken().total())
     assert max(costs[10:]) <= max(costs[1:10]) + 1
+
+
+def test_commit_with_dead_letters(table, storage, seaweed) -> None:
+    """Letters cost their own small commit, and without any nothing is asked."""
+    upsert(table, *range(10_000))
+    tables = LetterTables(
+        table.present.catalog, table.present.name()[0], TABLE_PROPERTIES, lambda _: None
+    )
+    options = {**seaweed.storage_options(), "s3.endpoint": storage.endpoint}
+    place = f"s3://{seaweed.bucket}/{secrets.token_hex(4)}"
+    office = DeadLetterOffice(
+        dead_letter_folder(place, options), "run", Limits(), mirror=tables
+    )
+    storage.taken()
+    office.accept("events", "events", [], 1)
+    office.settle()
+    assert storage.taken().total() == 0
+    costs = []
+    for number in range(10_000, 10_006):
+        letter = DeadLetter("events", "cast", "id", "integer", "str", b"%d" % number)
+        office.accept("events", "events", [letter], 1)
+        office.settle()
+        upsert(table, number)
+        costs.append(storage.taken().total())
+    assert max(costs[1:]) <= MOST

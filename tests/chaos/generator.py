@@ -3,9 +3,9 @@
 `generator.py MODE COUNT EVERY PHASE VERSION STATE [FOLDER]`
 
 It tells its start state first, as taps of the SDK do, and sends a STATE after every
-EVERY rows. With a folder the rows before a STATE go into a Parquet file there, and a
-BATCH names it, as those of tap-postgres do. Mode `versions` makes full loads that go
-on after a cut, as tap-postgres.
+EVERY rows. A few records are bad. With a folder the rows before a STATE go into a
+Parquet file there, and a BATCH names it, as those of tap-postgres do. Mode `versions`
+makes full loads that go on after a cut, as tap-postgres.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import typing as t
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from source import row
+from source import bad, row
 
 STREAM = "t"
 STAGING = sys.argv[7] if sys.argv[7:] else ""
@@ -39,6 +39,7 @@ def main(
     reached = bookmark.get("replication_key_value", 0)
     # With keys the row at the bookmark comes again, as it does from most taps.
     for number in range(max(reached - 1, 0) if keys else reached, count):
+        _refused(bad(mode, number, phase))
         _send(row(mode, number, phase))
         if (number + 1) % every == 0 and number >= reached:
             _state({"replication_key": "n", "replication_key_value": number + 1})
@@ -53,6 +54,7 @@ def _full(
         version, next_row = marker["version"], marker["next_row"]
     _say("ACTIVATE_VERSION", stream=STREAM, version=version)
     for number in range(max(next_row - 1, 0), count):
+        _refused(bad("versions", number, phase), version=version)
         _send(row("versions", number, phase), version=version)
         if (number + 1) % every == 0:
             marker = {"version": version, "next_row": number + 1, "phase": phase}
@@ -83,6 +85,11 @@ def _file() -> None:
     waiting.clear()
     encoding = {"format": "parquet", "compression": "zstd"}
     _say("BATCH", stream=STREAM, encoding=encoding, manifest=[files.finish()])
+
+
+def _refused(record: dict[str, t.Any] | None, **content: t.Any) -> None:
+    if record is not None:
+        _say("RECORD", stream=STREAM, record=record, **content)
 
 
 def _state(bookmark: dict[str, t.Any]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dativo_core.errors import ExitCode
 from lakes import counted
 from processes import Kill, Pipe, wait
-from source import INCREMENTAL, rows
+from source import INCREMENTAL, refused, rows
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -71,9 +71,13 @@ class Round:
         """Run one copy or two; tell whether everything has arrived for certain."""
         copies = 1 if is_safe or self.random.random() < 0.7 else 2
         start = self.store if is_safe else self._start()
+        known = self.lake.letters()
         pipes = [self._pipe(start, is_safe=is_safe) for _ in range(copies)]
         self.totals["restarts"] += copies
         wait(pipes, self._hear)
+        # Two copies at once do not see each other's files, but those of all before.
+        written = self.lake.letters() - known
+        self._count(Counter(), written & Counter(dict.fromkeys(known, 2)))
         for pipe in pipes:
             self.totals["kills"] += pipe.is_killed
             self._judge(pipe)
@@ -151,7 +155,19 @@ class Round:
             self._count(self._expected - found, found - self._expected)
         if self.mode == "versions":
             self._before = self._expected
+        self._compare_letters()
         self.totals["comparisons"] += 1
+
+    def _compare_letters(self) -> None:
+        """Every bad record is a dead letter once, in the files and in the table."""
+        records = refused(self.mode, self.count, self.phase)
+        expected = Counter(json.dumps(record) for record in records)
+        found = self.lake.letters()
+        for letters in (Counter(set(found)), self.lake.letters_of_table()):
+            if letters is not None:
+                texts = Counter(text for _, text in letters.elements())
+                self._count(expected - texts, texts - expected)
+        self.totals["dead letters"] += len(found)
 
     def _count(self, lost: Counter[t.Any], duplicate: Counter[t.Any]) -> None:
         self.totals["lost"] += lost.total()

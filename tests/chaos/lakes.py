@@ -7,6 +7,8 @@ import typing as t
 from collections import Counter
 from dataclasses import replace
 
+from dativo_core.dead_letters import LocalFolder
+from dativo_core.letter_files import kept_letters
 from dativo_sandbox import lake
 from pyiceberg.exceptions import NoSuchTableError
 from target_parquet_iceberg.bookmarks import open_bookmarks
@@ -23,6 +25,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.table import Table
 
 Rows: t.TypeAlias = "Counter[tuple[tuple[str, t.Any], ...]]"
+Letter: t.TypeAlias = tuple[str, str]
 METHODS = {"keyed": "append-only", "keyless": "append-only", "upsert": "upsert"}
 
 
@@ -35,6 +38,7 @@ class Home:
     """The folder of one round, and the settings of its target."""
 
     def __init__(self, folder: Path, base: dict[str, t.Any], mode: str) -> None:
+        self.folder = folder
         base = dict(base)
         self.staging = ""
         if base.pop("files", False):
@@ -43,7 +47,7 @@ class Home:
             "warehouse": str(folder / "lake"),
             **base,
             "namespace": folder.name,
-            "dead_letter": {"path": str(folder / "dead")},
+            "dead_letter": {"path": str(folder / "dead"), "max_ratio": 1},
             "commit_max_rows": 8,
         }
         if mode in METHODS:
@@ -51,6 +55,15 @@ class Home:
         folder.mkdir()
         self.config = folder / "target.json"
         self.config.write_text(json.dumps(self.settings))
+
+    def letters(self) -> Counter[Letter]:
+        """Return the dead letters of all files: id and record of each."""
+        kept = kept_letters(LocalFolder(self.folder / "dead"), "t")
+        return Counter((one.id, one.content["record"]) for one in kept)
+
+    def letters_of_table(self) -> Counter[Letter] | None:
+        """Return the same of their table, if the format has one."""
+        return None
 
     def state(self) -> dict[str, t.Any]:
         """Return what `dativo state show` prints."""
@@ -77,6 +90,15 @@ class Lake(Home):
             return self._catalog.load_table((self.settings["namespace"], "t"))
         except NoSuchTableError:
             return None
+
+    def letters_of_table(self) -> Counter[Letter]:
+        """Return the dead letters of their table."""
+        try:
+            table = self._catalog.load_table((self.settings["namespace"], "t__dlq"))
+        except NoSuchTableError:
+            return Counter()
+        found = table.scan(selected_fields=("id", "record")).to_arrow().to_pylist()
+        return Counter((row["id"], row["record"]) for row in found)
 
     def rows(self) -> Rows:
         """Return the rows as PyIceberg reads them."""

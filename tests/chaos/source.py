@@ -9,6 +9,7 @@ INCREMENTAL = ("keyed", "keyless", "upsert")
 MODES = (*INCREMENTAL, "versions")
 PLAIN_MODES = ("keyed", "keyless", "versions")
 KEYS = 37
+BAD_EVERY = 29
 
 
 def row(mode: str, number: int, phase: int) -> Row:
@@ -20,6 +21,21 @@ def row(mode: str, number: int, phase: int) -> Row:
     if mode == "versions":
         return {"id": number * (1 + phase % 2), "v": phase}
     return {"id": number, "v": number % 7}
+
+
+def bad(mode: str, number: int, phase: int) -> Row | None:
+    """Return the record that the target must refuse, where there is one."""
+    if number % BAD_EVERY:
+        return None
+    text = f"bad {number} {phase}" if mode == "versions" else f"bad {number}"
+    return {"v": text} if mode == "keyless" else {"id": number, "v": text}
+
+
+def refused(mode: str, count: int, phase: int) -> list[Row]:
+    """Return all that must be a dead letter after a phase."""
+    phases = range(phase + 1) if mode == "versions" else [phase]
+    found = [bad(mode, number, p) for p in phases for number in range(count)]
+    return [record for record in found if record is not None]
 
 
 def rows(mode: str, count: int, phase: int) -> list[Row]:

@@ -49,7 +49,7 @@ def test_help_names_every_command():
     """Somebody who knows nothing finds the way."""
     done = dativo("--help")
     assert done.returncode == 0
-    assert {"state", "sandbox"} <= set(done.stdout.split())
+    assert {"state", "dlq", "sandbox"} <= set(done.stdout.split())
 
 
 def test_version():

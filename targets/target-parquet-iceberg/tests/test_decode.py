@@ -242,6 +242,10 @@ COERCED = [
     ("moment", '"2024-02-29T01:00:00+02:00"', datetime(2024, 2, 28, 23, tzinfo=UTC)),
     ("moment", '"2024-02-29T01:00:00.1234560Z"', None),
     ("wall", '"2024-02-29"', datetime(2024, 2, 29)),  # noqa: DTZ001
+    ("wall", '"2024-02-29T12"', datetime(2024, 2, 29, 12)),  # noqa: DTZ001
+    ("moment", '"2024-02-29T12:00"', datetime(2024, 2, 29, 12, tzinfo=UTC)),
+    ("moment", '"2024-02-29T12:00:00z"', datetime(2024, 2, 29, 12, tzinfo=UTC)),
+    ("moment", '"2024-02-29T12:00:00,0Z"', datetime(2024, 2, 29, 12, tzinfo=UTC)),
     ("json", '{"a": [1.10, "x"]}', '{"a": [1.10, "x"]}'),
     ("json", '"null"', '"null"'),
     ("json", "null", None),
@@ -324,7 +328,7 @@ TABLE = [
     ("float, double", "double", "0.1000000000000000055511151231257827", 0.1),
     ("float, double", "double", '"Infinity"', math.inf),
     ("date", "date", '"2024-03-01T01:00:00+01:00"', date(2024, 3, 1)),
-    ("time", "time", '"12:30"', time(12, 30)),
+    ("time, timestamp", "time", '"12:30"', time(12, 30)),
     ("time, timestamp", "wall", '"2024-02-29T12:00:00.1234560"', None),
     ("timestamp", "wall", '"2024-02-29"', datetime(2024, 2, 29)),  # noqa: DTZ001
     ("timestamp", "moment", '"2024-02-29 12:00:00 +00"', None),

@@ -393,7 +393,7 @@ BAD = b'{"type": "RECORD", "stream": "s", "record": {"id": "x"}}'
 
 
 def test_dead_letters_tell_what_and_why(lake, say) -> None:
-    """Each refused record is kept with its reason; ids are the same in every run."""
+    """Each refused record is kept with its reason, once although it comes again."""
     lines = [
         say.schema("s", ("id",), id="integer"),
         BAD,
@@ -418,7 +418,7 @@ def test_dead_letters_tell_what_and_why(lake, say) -> None:
     assert '{"id": "x"}' in {letter["record"] for letter in letters}
     first = sorted(letter["id"] for letter in letters)
     lake.load(*lines)
-    assert sorted(first * 2) == sorted(letter["id"] for letter in lake.dead())
+    assert first == sorted(letter["id"] for letter in lake.dead())
 
 
 def test_too_many_dead_letters_stop_at_the_last_boundary(lake, say) -> None:

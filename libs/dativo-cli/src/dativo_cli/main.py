@@ -8,6 +8,7 @@ import click
 from dativo_core import logs
 from dativo_core.entrypoint import run_command
 
+from dativo_cli.dlq import dlq
 from dativo_cli.doctor import doctor
 from dativo_cli.maintain import maintain
 from dativo_cli.promote import promote
@@ -27,6 +28,7 @@ dativo.add_command(rollback)
 dativo.add_command(promote)
 dativo.add_command(maintain)
 dativo.add_command(doctor)
+dativo.add_command(dlq)
 dativo.add_command(sandbox)
 
 

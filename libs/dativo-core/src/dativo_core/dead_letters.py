@@ -1,7 +1,8 @@
 """Records that cannot be stored, kept where a person can find, fix and replay them.
 
 A dead letter is one JSON line in `<folder>/<stream>/<run-id>.jsonl`. Its id depends on
-the record and the reason only, so that a replayed run repeats it recognisably.
+the record and the reason only, so that a run that meets it again knows it. Beside the
+letters lies the SCHEMA that they came under: `dativo dlq replay` needs it.
 """
 
 from __future__ import annotations
@@ -9,17 +10,33 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import typing as t
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 
 from dativo_core.errors import DataLimitError
+from dativo_core.letter_files import (
+    LETTERS,
+    SCHEMAS,
+    Folder,
+    Json,
+    LocalFolder,
+    replays,
+    unreplayed,
+)
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["DeadLetter", "DeadLetterOffice", "Folder", "Limits", "LocalFolder"]
 
 FORMAT_VERSION = 1
+REPLAY_MARK = "x-dativo.replay"
+"""In a SCHEMA: the replay whose records follow."""
+END_MARK = "x-dativo.replay-ends"
+"""In a SCHEMA: that all records of the replay have come."""
+HELD_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,8 @@ class DeadLetter:
         found: What came instead: a type or a parser's message, never the value.
         record: The record's own bytes, but for what is masked.
         masked: Dotted paths of personal values that are not in `record`.
+        copy: How many equal ones the run had met before: a stream without keys may
+            hold equal records, and each of them counts.
     """
 
     stream: str
@@ -43,6 +62,7 @@ class DeadLetter:
     found: str
     record: bytes
     masked: tuple[str, ...] = ()
+    copy: int = 0
 
     @property
     def id(self) -> str:
@@ -50,11 +70,21 @@ class DeadLetter:
         parts = (self.stream, self.stage, self.path, self.expected)
         digest = hashlib.sha256("\0".join(parts).encode())
         digest.update(self.record)
+        if self.copy:
+            digest.update(b"\0copy %d" % self.copy)
         return digest.hexdigest()
 
-    def line(self, run_id: str) -> bytes:
-        """Return the dead letter as a line of JSON."""
-        content = {
+    def content(
+        self, run_id: str, written_at: str = "", schema: str | None = None
+    ) -> Json:
+        """Return the dead letter as plain values.
+
+        Args:
+            run_id: The run that met the record.
+            written_at: When, in ISO 8601.
+            schema: Fingerprint of the SCHEMA that it came under, if there was one.
+        """
+        return {
             "v": FORMAT_VERSION,
             "id": self.id,
             "run_id": run_id,
@@ -64,10 +94,23 @@ class DeadLetter:
             "path": self.path,
             "expected": self.expected,
             "found": self.found,
+            "contract_version": None,
+            "schema": schema,
+            "written_at": written_at,
             **({"masked": list(self.masked)} if self.masked else {}),
             **_readable(self.record),
         }
-        return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+
+    def line(
+        self, run_id: str, written_at: str = "", schema: str | None = None
+    ) -> bytes:
+        """Return the dead letter as a line of JSON."""
+        return as_line(self.content(run_id, written_at, schema))
+
+
+def as_line(content: Json) -> bytes:
+    """Spell a dead letter as a line."""
+    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
 
 
 def _readable(record: bytes) -> dict[str, str]:
@@ -97,50 +140,43 @@ class Limits:
         return too_many or (seen >= self.min_sample and dead > self.max_ratio * seen)
 
 
-class Folder(t.Protocol):
-    """Where dead letters are kept; a write returns only when it is durable."""
+class Mirror(t.Protocol):
+    """A second place for dead letters, where they can be queried."""
 
-    def append(self, path: str, lines: bytes) -> str:
-        """Add lines to the file at a relative path; return the file's full name."""
-
-
-class LocalFolder:
-    """A folder on a local disk, readable by its owner only."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def append(self, path: str, lines: bytes) -> str:
-        """Add lines to a file and wait for the disk."""
-        file = self._root / path
-        # mkdir() gives its mode to the last folder only.
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        is_new = not file.exists()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        with os.fdopen(os.open(file, flags, 0o600), "ab") as handle:
-            handle.write(lines)
-            handle.flush()
-            os.fsync(handle.fileno())
-        if is_new:
-            _sync_folder(file.parent)
-        return str(file)
+    def keep(self, name: str, letters: Sequence[Json]) -> None:
+        """Make durable those of the letters that are not there yet, by their ids."""
 
 
-def _sync_folder(folder: Path) -> None:
-    # A new file survives a power cut only with its folder's entry.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+@dataclass(slots=True)
+class _Shelf:
+    """What a run knows about the letters of one folder.
+
+    Args:
+        known: The first run that met each letter, by its id.
+        met: How often this run has met each letter, by the id of its first copy.
+        waiting: What the mirror does not have yet.
+    """
+
+    known: dict[bytes, str]
+    met: Counter[bytes] = field(default_factory=Counter)
+    waiting: list[Json] = field(default_factory=list)
 
 
 class DeadLetterOffice:
     """Takes the dead letters of one run and stops it when there are too many.
 
-    `errors` names the error to raise by the stage of the last letter, where it is not
-    DataLimitError itself.
+    A letter that waits in the folder is not written again: a run that was killed has
+    met its records before.
+
+    Args:
+        folder: Where letters go first.
+        run_id: Names the run's files.
+        limits: How many letters are too many.
+        errors: The error to raise by the stage of the last letter, where it is not
+            DataLimitError itself.
+        mirror: Where letters go in addition, before the commit that they belong to.
+        limits_of: The limits of one stream, where it has its own.
+        now: Tells the time, with its zone.
     """
 
     def __init__(
@@ -149,13 +185,45 @@ class DeadLetterOffice:
         run_id: str,
         limits: Limits,
         errors: Mapping[str, type[DataLimitError]] | None = None,
+        *,
+        mirror: Mirror | None = None,
+        limits_of: Callable[[str], Limits | None] = lambda _: None,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
         self._folder = folder
         self._run_id = run_id
         self._limits = limits
         self._errors = errors or {}
+        self._mirror = mirror
+        self._limits_of = limits_of
+        self._now = now
+        self._shelves: dict[str, _Shelf] = {}
+        self._schemas: dict[str, Json] = {}
+        self._written: set[str] = set()
+        self._held_bytes = 0
         self.counts: dict[str, int] = {}
+        self.known: dict[str, int] = {}
         self.files: dict[str, str] = {}
+
+    def describe(self, stream: str, schema: Json | None, keys: Sequence[str]) -> None:
+        """Take note under which SCHEMA the stream's next records come.
+
+        Args:
+            stream: The stream.
+            schema: Its JSON Schema; None where there is none that can be used.
+            keys: Its key properties.
+        """
+        if schema is None:
+            self._schemas.pop(stream, None)
+            return
+        marks = (REPLAY_MARK, END_MARK)
+        plain = {name: part for name, part in schema.items() if name not in marks}
+        self._schemas[stream] = {
+            "type": "SCHEMA",
+            "stream": stream,
+            "schema": plain,
+            "key_properties": list(keys),
+        }
 
     def accept(
         self, stream: str, folder_name: str, letters: Sequence[DeadLetter], seen: int
@@ -173,19 +241,98 @@ class DeadLetterOffice:
         """
         if not letters:
             return
-        lines = b"".join(letter.line(self._run_id) for letter in letters)
-        path = f"{folder_name}/{self._run_id}.jsonl"
-        self.files[stream] = self._folder.append(path, lines)
+        self._keep(stream, folder_name, letters)
         self.counts[stream] = self.counts.get(stream, 0) + len(letters)
-        if self._limits.exceeded(self.counts[stream], seen):
-            raise self._too_many(stream, letters[-1], seen)
+        limits = self._limits_of(stream) or self._limits
+        if limits.exceeded(self.counts[stream], seen):
+            self.settle()
+            raise self._too_many(stream, folder_name, letters[-1], seen)
 
-    def _too_many(self, stream: str, last: DeadLetter, seen: int) -> DataLimitError:
+    def settle(self) -> None:
+        """Bring what was accepted to the mirror, too."""
+        if self._mirror is not None:
+            for name, shelf in self._shelves.items():
+                if shelf.waiting:
+                    self._mirror.keep(name, shelf.waiting)
+                    shelf.waiting.clear()
+        self._held_bytes = 0
+
+    def summary(self, stream: str) -> str:
+        """Say in words how many dead letters a stream has."""
+        count, known = self.counts.get(stream, 0), self.known.get(stream, 0)
+        told = f", {known} of them known already" if known else ""
+        return f"{count} dead letters{told}"
+
+    def _keep(self, stream: str, name: str, letters: Sequence[DeadLetter]) -> None:
+        shelf = self._shelf(name)
+        schema = self._schema_file(stream, name)
+        at = self._now().isoformat(timespec="microseconds")
+        lines: list[bytes] = []
+        for letter in letters:
+            content = self._counted(shelf, letter).content(self._run_id, at, schema)
+            key = _key(content["id"])
+            if key in shelf.known:
+                content["run_id"] = shelf.known[key]
+            else:
+                shelf.known[key] = self._run_id
+                lines.append(as_line(content))
+            if self._mirror is not None:
+                shelf.waiting.append(content)
+                self._held_bytes += len(letter.record)
+        if lines:
+            path = f"{name}/{self._run_id}{LETTERS}"
+            self.files[stream] = self._folder.append(path, b"".join(lines))
+        self.known[stream] = self.known.get(stream, 0) + len(letters) - len(lines)
+        if self._held_bytes > HELD_BYTES:
+            self.settle()
+
+    def _counted(self, shelf: _Shelf, letter: DeadLetter) -> DeadLetter:
+        key = _key(letter.id)
+        shelf.met[key] += 1
+        copy = shelf.met[key] - 1
+        return replace(letter, copy=copy) if copy else letter
+
+    def _shelf(self, name: str) -> _Shelf:
+        if name not in self._shelves:
+            self._shelves[name] = _Shelf(self._known(name))
+        return self._shelves[name]
+
+    def _known(self, name: str) -> dict[bytes, str]:
+        """Read which letters a folder has.
+
+        One that was replayed is over and done with: if its record comes again, or
+        fails again, it is a letter again.
+        """
+        letters = unreplayed(self._folder, name, replays(self._folder, name))
+        return {_key(letter.id): letter.file for letter in letters}
+
+    def _schema_file(self, stream: str, name: str) -> str | None:
+        """Keep the SCHEMA beside the letters; return its fingerprint."""
+        message = self._schemas.get(stream)
+        if message is None:
+            return None
+        text = json.dumps(message, sort_keys=True).encode()
+        fingerprint = hashlib.sha256(text).hexdigest()[:16]
+        path = f"{name}/{fingerprint}{SCHEMAS}"
+        if path not in self._written:
+            self._folder.put(path, text)
+            self._written.add(path)
+        return fingerprint
+
+    def _too_many(
+        self, stream: str, name: str, last: DeadLetter, seen: int
+    ) -> DataLimitError:
         where = f" at '{last.path}'" if last.path else ""
         what = (
             f"Stream '{stream}': {self.counts[stream]} of {seen} records are dead "
             f"letters, the last one{where}: expected {last.expected}, found "
             f"{last.found}."
         )
-        hint = f"See {self.files[stream]}; the limits are in setting dead_letter."
+        place = self.files.get(stream) or f"`dativo dlq show {name}`"
+        hint = f"See {place}; the limits are in setting dead_letter."
         return self._errors.get(last.stage, DataLimitError)(what, hint=hint)
+
+
+def _key(letter_id: str) -> bytes:
+    # Half of it is enough, and half the memory.
+    return bytes.fromhex(letter_id[:32])

@@ -14,10 +14,10 @@ from dativo_core.errors import (
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
-    from dativo_core.dead_letters import Folder
+    from dativo_core.dead_letters import Folder, Mirror
 
     from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.table import Commit, Table, Warehouse
@@ -105,6 +105,12 @@ class ExplainedWarehouse:
         with explained(self._name):
             return ExplainedTable(self._inner.table(plan), self._name)
 
+    @property
+    def letters(self) -> ExplainedMirror | None:
+        """Where dead letters can be queried."""
+        inner = self._inner.letters
+        return None if inner is None else ExplainedMirror(inner, self._name)
+
     def maintain(self) -> None:
         """Look after the tables; nothing to explain, since it never fails."""
         self._inner.maintain()
@@ -146,6 +152,19 @@ class ExplainedTable:
             self._inner.commit(commit)
 
 
+class ExplainedMirror:
+    """A place for dead letters whose failures are explained."""
+
+    def __init__(self, inner: Mirror, warehouse: str) -> None:
+        self._inner = inner
+        self._warehouse = warehouse
+
+    def keep(self, name: str, letters: Sequence[dict[str, t.Any]]) -> None:
+        """Make letters durable."""
+        with explained(self._warehouse):
+            self._inner.keep(name, letters)
+
+
 class ExplainedFolder:
     """A folder for dead letters whose failures are explained."""
 
@@ -157,6 +176,26 @@ class ExplainedFolder:
         """Add lines to a file."""
         with explained(self._name):
             return self._inner.append(path, lines)
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a whole file."""
+        with explained(self._name):
+            self._inner.put(path, content)
+
+    def names(self, folder: str = "") -> list[str]:
+        """List files."""
+        with explained(self._name):
+            return self._inner.names(folder)
+
+    def read(self, path: str) -> bytes:
+        """Read a file."""
+        with explained(self._name):
+            return self._inner.read(path)
+
+    def rewrite(self, path: str, change: Callable[[bytes], bytes]) -> None:
+        """Replace a file."""
+        with explained(self._name):
+            self._inner.rewrite(path, change)
 
 
 def explain(error: Exception, warehouse: str) -> DativoError | None:

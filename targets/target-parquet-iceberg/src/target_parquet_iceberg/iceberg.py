@@ -29,10 +29,19 @@ from requests import RequestException
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from target_parquet_iceberg.equality import CANNOT_READ
+from target_parquet_iceberg.letter_tables import LetterTables
 from target_parquet_iceberg.parquet_options import BLOOM_ENABLED
 from target_parquet_iceberg.reconcile import creation
 from target_parquet_iceberg.snapshots import SnapshotWriter
-from target_parquet_iceberg.staging import STATE, Fence, Staging, fence_of, knows
+from target_parquet_iceberg.staging import (
+    STATE,
+    Fence,
+    Staging,
+    fence_of,
+    knows,
+    replays_of,
+)
+from target_parquet_iceberg.table import REPLAYED
 from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
@@ -86,6 +95,7 @@ class IcebergWarehouse:
         self._pause = pause
         self._upkeep = upkeep
         self._opened: list[IcebergTable] = []
+        self.letters = LetterTables(catalog, namespace, TABLE_PROPERTIES, pause)
 
     def table(self, plan: Plan) -> IcebergTable:
         """Load the table of a stream, or create it."""
@@ -105,7 +115,8 @@ class IcebergWarehouse:
     def maintain(self) -> None:
         """Look after the tables that this run has opened; a failure is a warning."""
         if self._upkeep is not None:
-            self._upkeep.look_after([opened.present for opened in self._opened])
+            tables = [opened.present for opened in self._opened]
+            self._upkeep.look_after([*tables, *self.letters.present])
 
     def _create(self, identifier: tuple[str, str], plan: Plan) -> PyIcebergTable:
         # PyIceberg's SQL catalog looks, then inserts: another run may come between.
@@ -188,6 +199,9 @@ class IcebergTable:
         """
         sent: list[SnapshotWriter] = []
         self._check_fence()
+        if commit.replay in replays_of(self._table):
+            logger.warning(REPLAYED, self._stream, commit.replay)
+            return
         for attempt in range(1, ATTEMPTS + 1):
             if self._attempt(commit, sent) or self._is_settled(attempt, sent):
                 self._fence = self._next

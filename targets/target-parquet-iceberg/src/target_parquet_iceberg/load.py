@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from dativo_core.dead_letters import DeadLetter
 from dativo_core.errors import ConfigurationError, IncompleteError
+from dativo_core.metrics import DEAD_LETTERS, count
 
 from target_parquet_iceberg import state as states
 from target_parquet_iceberg.intake import StreamIntake
@@ -98,6 +99,7 @@ class Load:
         try:
             plan = plan_stream(message, self._settings)
             check_unique(self._tables, message.stream, plan.table)
+            self._check_replay(plan)
         except ConfigurationError as error:
             self._refuse_stream(message.stream, error)
             return
@@ -108,6 +110,9 @@ class Load:
         elif known.declared != plan:
             self._decode(known)
             known.reshape(plan)
+        self._dead_letters.describe(
+            message.stream, message.schema, message.key_properties
+        )
 
     def record(self, message: messages.Record) -> None:
         """Take a record; one whose SCHEMA did not come is a dead letter."""
@@ -251,6 +256,13 @@ class Load:
             hint += "may have nothing to say set completion: eof."
             raise IncompleteError(what, hint=hint)
 
+    def _check_replay(self, plan: Plan) -> None:
+        """Refuse to mix a replay of dead letters with anything else of its stream."""
+        known = self._streams.get(plan.stream)
+        if known is not None and known.declared.replay != plan.replay:
+            what = f"Stream '{plan.stream}': two replays in one input, or one in a run."
+            raise ConfigurationError(what, hint="Pipe them one after the other.")
+
     def _announced(self) -> list[str]:
         """Name the stream whose SCHEMA the tap was about to send."""
         name = states.syncing(self._barrier or {})
@@ -266,6 +278,7 @@ class Load:
             dropped.intake.stage.clear()
             dropped.intake.held.clear()
         self._refused.refuse(stream, error)
+        self._dead_letters.describe(stream, None, ())
 
     def _open(self, plan: Plan) -> StreamLoad:
         return StreamLoad(
@@ -295,6 +308,7 @@ class Load:
         for stream in self._streams.values():
             self._decode(stream)
         self._refused.flush()
+        self._dead_letters.settle()
         with self._uncut():
             held = self._publish(is_end=is_end)
             self._last_commit = self._clock()
@@ -331,16 +345,22 @@ class Load:
     def _summarise(self) -> None:
         for name, stream in self._streams.items():
             dead = self._dead_letters.counts.get(name, 0)
+            count(DEAD_LETTERS, dead, name)
             logger.info(
-                "Stream '%s': %d records read, %d stored in %s, %d dead letters%s",
+                "Stream '%s': %d records read, %d stored in %s, %s%s",
                 name,
                 stream.intake.seen,
                 stream.stored_rows,
                 stream.intake.plan.table,
-                dead,
+                self._dead_letters.summary(name),
                 stream.intake.undeclared,
                 extra={"stream_name": name},
             )
+        for name, dead in self._dead_letters.counts.items():
+            if name not in self._streams:
+                count(DEAD_LETTERS, dead, name)
+                told = self._dead_letters.summary(name)
+                logger.info("%s: %s", name, told, extra={"stream_name": name})
 
 
 def _incomplete(streams: list[str]) -> IncompleteError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+from dativo_core.dead_letters import REPLAY_MARK
 from dativo_core.errors import ConfigurationError
 
 from target_parquet_iceberg import exact_json
@@ -53,6 +54,8 @@ class SdkMapping:
 
     def schemas(self, schema: Schema) -> Iterable[Schema]:
         """Register the schema; return what the maps make of it."""
+        if REPLAY_MARK in schema.schema:  # the records have been through the maps
+            return [schema]
         self._mapper.register_raw_stream_schema(
             schema.stream, schema.schema, list(schema.key_properties)
         )

@@ -15,6 +15,8 @@ if t.TYPE_CHECKING:
 
 MAX_LENGTH = 127
 LONGEST_FOLDER = 120
+DEAD_LETTERS = "__dlq"
+"""Ends the names of the tables that hold dead letters."""
 _GIVEN = re.compile(rf"[\w-]{{1,{MAX_LENGTH}}}")
 _OUTSIDE = re.compile(r"[^a-z0-9]+")
 
@@ -66,6 +68,19 @@ def check_unique(tables: Mapping[str, str], stream: str, table: str) -> None:
             msg = f"Streams '{other}' and '{stream}' both become table '{table}'."
             hint = "Rename one with the setting streams: {<stream>: {table: <name>}}."
             raise ConfigurationError(msg, hint=hint)
+
+
+def check_not_reserved(stream: str, table: str) -> None:
+    """Refuse the name of a table of dead letters; `table_name` makes none.
+
+    Raises:
+        ConfigurationError: naming the stream.
+    """
+    if table.casefold().endswith(DEAD_LETTERS):
+        msg = f"Stream '{stream}': names that end in {DEAD_LETTERS} are for tables of "
+        msg += f"dead letters, so '{table}' cannot be used."
+        hint = "Choose another name in streams, or set dead_letter.table to false."
+        raise ConfigurationError(msg, hint=hint)
 
 
 # Iceberg's metadata columns, and what rows carry inside the target.

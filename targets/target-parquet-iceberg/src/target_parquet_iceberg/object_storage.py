@@ -74,13 +74,14 @@ def prepare(properties: Mapping[str, str]) -> None:
         os.environ[_CHECKSUM_VARIABLE] = properties[CHECKSUMS]
 
 
-def s3_filesystem(properties: Mapping[str, str]) -> pafs.S3FileSystem:
+def s3_filesystem(
+    properties: Mapping[str, str], **arguments: t.Any
+) -> pafs.S3FileSystem:
     """Return the file system that PyIceberg's properties describe.
 
-    As PyIceberg's own, but that it knows a CA file.
+    As PyIceberg's own, but that it knows a CA file, and arguments of Arrow's.
     """
     prepare(properties)
-    arguments = {}
     for names, argument, read in _ARGUMENTS:
         value = next((properties[name] for name in names if properties.get(name)), None)
         if value is not None:

@@ -26,6 +26,7 @@ from target_parquet_iceberg.replay import (
     only,
 )
 from target_parquet_iceberg.resent import UNKNOWN_START, Resent
+from target_parquet_iceberg.table import KEPT_REPLAYS, REPLAYED
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -59,6 +60,8 @@ class ParquetWarehouse:
         self._namespace = namespace
         self._run_id = run_id
         self._pause = pause
+
+    letters = None
 
     def table(self, plan: Plan) -> ParquetTable:
         """Open the folder of a stream, or begin it.
@@ -148,6 +151,9 @@ class ParquetTable:
             FencedError: if another run has committed since this one opened the table.
         """
         self._check(commit)
+        if commit.replay in self._entry.replays:
+            logger.warning(REPLAYED, self._plan.stream, commit.replay)
+            return
         following = self._written(commit)
         try:
             self._log.append(following)
@@ -201,6 +207,8 @@ class ParquetTable:
             present = ledger.parse(entry.appended)
             following = present.then(commit.bookmark, rows, self._run_id)
             changes["appended"] = ledger.dump(following)
+        if commit.replay is not None:
+            changes["replays"] = (*entry.replays[-KEPT_REPLAYS:], commit.replay)
         if commit.bookmark is not None:
             changes |= {"state": commit.bookmark, "state_sequence": sequence}
         return entry.then(self._run_id, **changes)

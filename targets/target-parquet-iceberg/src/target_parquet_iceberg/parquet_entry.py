@@ -58,6 +58,7 @@ class Entry:
         state: The bookmark.
         state_sequence: The entry that brought the bookmark; rows behind it come again.
         appended: The ledger of rows without keys.
+        replays: The latest replays of dead letters that the table has taken.
         promoted_to: The Iceberg table that the folder belongs to now.
     """
 
@@ -71,6 +72,7 @@ class Entry:
     state: Json | None = None
     state_sequence: int = 0
     appended: str = ""
+    replays: tuple[str, ...] = ()
     promoted_to: str | None = None
 
     def then(self, run_id: str, **changes: t.Any) -> Entry:
@@ -105,7 +107,8 @@ def parse(content: bytes, name: str) -> Entry:
         raise ConfigurationError(msg, hint="Install a newer version of the target.")
     files = tuple(LiveFile(**_tuples(file)) for file in found.pop("files"))
     columns = _parse_columns(found.pop("schema"))
-    found |= {key: tuple(found[key]) for key in ("partition_by", "removed")}
+    lists = ("partition_by", "removed", "replays")
+    found |= {key: tuple(found.get(key, ())) for key in lists}
     return Entry(columns=columns, files=files, **found)
 
 

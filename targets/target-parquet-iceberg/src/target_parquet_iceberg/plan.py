@@ -8,6 +8,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+from dativo_core.dead_letters import END_MARK, REPLAY_MARK
 from dativo_core.errors import ConfigurationError
 
 from target_parquet_iceberg import rules
@@ -17,6 +18,7 @@ from target_parquet_iceberg.metadata import COLUMNS, DELETED_AT
 from target_parquet_iceberg.naming import (
     check_columns,
     check_given,
+    check_not_reserved,
     check_paths,
     table_name,
 )
@@ -56,6 +58,7 @@ class Plan:
     `method` is None where the settings leave it open: then a versioned full load means
     overwrite, keys mean upsert, and anything else means append-only. A closed stream
     has no fields but its columns; `also_required` must be there without a column.
+    A replay of dead letters, which has a name, never replaces a table.
     """
 
     stream: str
@@ -69,6 +72,8 @@ class Plan:
     is_closed: bool = False
     also_required: frozenset[str] = frozenset()
     deletes: Deletes = Deletes.NONE
+    replay: str | None = None
+    replay_ends: bool = False
 
     @property
     def stored(self) -> tuple[Column, ...]:
@@ -80,6 +85,8 @@ class Plan:
     def resolve(self, *, versioned: bool) -> Method:
         """Return the method, now that the records told whether they carry versions."""
         without_keys = Method.OVERWRITE if versioned else Method.APPEND
+        if self.replay is not None and self.method is not Method.APPEND:
+            return Method.UPSERT if self.keys else Method.APPEND
         if self.method is Method.UPSERT:
             return Method.UPSERT if self.keys else without_keys
         if self.method is not None:
@@ -119,7 +126,7 @@ def plan(message: Schema, settings: Json) -> Plan:
     also_required = rules.required(message.schema).difference(names)
     return Plan(
         stream=message.stream,
-        table=check_given(chosen.get("table") or table_name(message.stream)),
+        table=_table(message.stream, settings),
         columns=_with_deleted_at(found, keys, settings, deletes=deletes),
         keys=keys,
         method=Method(method) if method else None,
@@ -133,7 +140,26 @@ def plan(message: Schema, settings: Json) -> Plan:
         is_closed=validate and rules.is_closed(message.schema),
         also_required=also_required if validate and not has_tombstones else frozenset(),
         deletes=deletes,
+        replay=message.schema.get(REPLAY_MARK),
+        replay_ends=bool(message.schema.get(END_MARK)),
     )
+
+
+def table_of(stream: str, settings: Json) -> str:
+    """Return the name of a stream's table, without a look at its SCHEMA."""
+    return overrides(stream, settings).get("table") or table_name(stream)
+
+
+def _table(stream: str, settings: Json) -> str:
+    table = check_given(table_of(stream, settings))
+    if settings.get("format") != "parquet" and has_letter_tables(settings):
+        check_not_reserved(stream, table)
+    return table
+
+
+def has_letter_tables(settings: Json) -> bool:
+    """Tell whether dead letters become tables, too."""
+    return bool((settings.get("dead_letter") or {}).get("table", True))
 
 
 def _declared(message: Schema, *, validate: bool, as_json: bool) -> tuple[Column, ...]:

@@ -11,6 +11,14 @@ DELETE_FILES = ["position", "equality"]
 NESTED = ["struct", "json"]
 ON_TYPE_CONFLICT = ["widen", "new_column", "json", "dead_letter", "fail"]
 
+_RATIO = th.NumberType(minimum=0, maximum=1)
+_COUNT = th.IntegerType(minimum=0)
+_OWN_LIMITS = th.ObjectType(
+    th.Property("max_ratio", _RATIO),
+    th.Property("min_sample", _COUNT),
+    th.Property("max_records", _COUNT),
+    additional_properties=False,
+)
 _DEAD_LETTER = th.ObjectType(
     th.Property(
         "path",
@@ -18,20 +26,28 @@ _DEAD_LETTER = th.ObjectType(
         description="Folder or s3:// URL. Default: <warehouse>/_dead_letters.",
     ),
     th.Property(
+        "table",
+        th.BooleanType,
+        default=True,
+        description=(
+            "Keep them in Iceberg tables <table>__dlq as well, where format is iceberg."
+        ),
+    ),
+    th.Property(
         "max_ratio",
-        th.NumberType(minimum=0, maximum=1),
+        _RATIO,
         default=0.01,
         description="Stop with exit code 65 beyond this part of a stream's records.",
     ),
     th.Property(
         "min_sample",
-        th.IntegerType(minimum=0),
+        _COUNT,
         default=1000,
         description="Records of a stream to see before max_ratio counts.",
     ),
     th.Property(
         "max_records",
-        th.IntegerType(minimum=0),
+        _COUNT,
         default=10_000,
         description="Stop with exit code 65 beyond this many dead letters of a stream.",
     ),
@@ -235,6 +251,7 @@ _PROPERTIES = th.PropertiesList(
                 th.Property("partition_by", th.ArrayType(th.StringType)),
                 th.Property("sort_by", th.ArrayType(th.StringType)),
                 th.Property("properties", th.ObjectType(additional_properties=True)),
+                th.Property("dead_letter", _OWN_LIMITS),
                 th.Property(
                     "on_type_conflict", th.StringType(allowed_values=ON_TYPE_CONFLICT)
                 ),
@@ -246,7 +263,8 @@ _PROPERTIES = th.PropertiesList(
             "Overrides for streams by glob: table, load_method, hard_delete, "
             "delete_files, nested, key_properties, on_type_conflict; partition_by (for "
             "example [region, 'bucket(16, id)', 'day(created_at)']), sort_by (for "
-            "example [id, '-updated_at']) and properties of the table."
+            "example [id, '-updated_at']) and properties of the table; "
+            "dead_letter (max_ratio, min_sample, max_records)."
         ),
     ),
     th.Property(

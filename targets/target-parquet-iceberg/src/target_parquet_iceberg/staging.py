@@ -26,6 +26,7 @@ from target_parquet_iceberg.reconcile import reconcile
 from target_parquet_iceberg.replay import only
 from target_parquet_iceberg.resent import Resent
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
+from target_parquet_iceberg.table import KEPT_REPLAYS
 from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
@@ -45,6 +46,7 @@ VERSION = "dativo.version"
 APPENDED = "dativo.appended"
 ROWS = "dativo.rows"
 ADOPTED = "dativo.adopted-files"
+REPLAYS = "dativo.replays"
 BRANCH_PREFIX = "dativo-load-"
 
 
@@ -89,6 +91,12 @@ def branch_of(version: int) -> str:
     return f"{BRANCH_PREFIX}{version}"
 
 
+def replays_of(table: Table) -> list[str]:
+    """Return the latest replays of dead letters that a table has taken."""
+    found: list[str] = json.loads(table.properties.get(REPLAYS, "[]"))
+    return found
+
+
 def is_load(name: str) -> bool:
     """Tell whether a branch holds an unfinished full load."""
     return name.startswith(BRANCH_PREFIX)
@@ -119,7 +127,7 @@ class Staging:
         branch = self._branch(table, commit)
         writer = SnapshotWriter(transaction, branch, reader=self._reader)
         try:
-            self._fill(writer, commit, fence)
+            self._fill(writer, table, commit, fence)
         except BaseException:
             writer.discard()
             raise
@@ -152,12 +160,17 @@ class Staging:
             raise FencedError(what, hint="It had not gone on for days: start it again.")
         return branch
 
-    def _fill(self, writer: SnapshotWriter, commit: Commit, fence: Fence) -> None:
+    def _fill(
+        self, writer: SnapshotWriter, table: Table, commit: Commit, fence: Fence
+    ) -> None:
         if commit.rows is not None:
             self._evolve(writer, commit.rows.schema)
         if commit.count:
             reconcile(self._stream, writer.transaction, self._layout)
         properties = self._properties(commit, fence)
+        if commit.replay is not None:
+            latest = [*replays_of(table)[-KEPT_REPLAYS:], commit.replay]
+            properties[REPLAYS] = json.dumps(latest)
         writer.transaction.set_properties(properties)
         if writer.branch != MAIN_BRANCH and writer.metadata.current_snapshot() is None:
             # A table must have a first snapshot before it can have a branch.

@@ -143,6 +143,8 @@ class StreamLoad:
         intake = self.intake
         if intake.is_marked or self._is_cut:
             return intake.is_marked
+        if self.declared.replay is not None:
+            return self.declared.replay_ends
         if self._trusts_end:
             return True
         if intake.method is Method.OVERWRITE:
@@ -199,14 +201,16 @@ class StreamLoad:
 
     def _store(self, new: New, bookmark: Json | None) -> None:
         is_news = bookmark is not None and bookmark != self._bookmark
-        if new.is_nothing and not is_news:
+        whole_replay = self.declared.replay if self.declared.replay_ends else None
+        if new.is_nothing and not is_news and whole_replay is None:
             return
         method = self.intake.method
         if method is Method.OVERWRITE and new.is_nothing:
             method = Method.APPEND  # a bookmark alone must not empty the table
         keys = self.intake.plan.keys
         commit = Commit(new.rows, method, keys, bookmark, files=new.files)
-        self._commit(replace(commit, started_from=self._started_from))
+        started_from = self._started_from
+        self._commit(replace(commit, started_from=started_from, replay=whole_replay))
 
     def _store_load(self, new: New, bookmark: Json | None, *, completes: bool) -> None:
         if new.is_nothing and not completes and bookmark == self._bookmark:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 if t.TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from dativo_core.dead_letters import Mirror
 
     from target_parquet_iceberg.manifest import BatchFile
     from target_parquet_iceberg.plan import Method, Plan
 
+REPLAYED = "Stream '%s': replay %s is in the table already; nothing was added."
+KEPT_REPLAYS = 255
 Json: t.TypeAlias = dict[str, t.Any]
 
 
@@ -51,6 +54,7 @@ class Commit:
         started_from: The bookmark that the tap began this run with, if it told.
         gone: Keys of the rows that the source has deleted; none is among `rows`.
         files: More rows, in files.
+        replay: The replay of dead letters that the rows are; the table takes it once.
     """
 
     rows: pa.Table | None
@@ -61,6 +65,7 @@ class Commit:
     publishes: bool = True
     started_from: Json | None = None
     gone: pa.Table | None = None
+    replay: str | None = None
     files: tuple[HeldFile, ...] = ()
 
     @property
@@ -101,6 +106,10 @@ class Table(t.Protocol):
 
 class Warehouse(t.Protocol):
     """Opens tables."""
+
+    @property
+    def letters(self) -> Mirror | None:
+        """Where dead letters can be queried, if there is such a place."""
 
     def table(self, plan: Plan) -> Table:
         """Return the table of a stream, made where it does not exist."""

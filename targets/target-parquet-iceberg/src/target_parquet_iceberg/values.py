@@ -13,11 +13,11 @@ casts refuse. What may be coerced is this table and nothing else:
 | float, double | a number with more digits than it holds (the nearest is stored) |
 | float, double | the strings `"NaN"`, `"Infinity"`, `"-Infinity"` |
 | date | a date-time at midnight, counted in UTC |
-| time | one without seconds or minutes, or with a comma |
+| time, timestamp | no seconds, or no minutes either; a comma for the point |
 | time, timestamp | zeros beyond microseconds |
 | timestamp | a date alone, for midnight |
 | timestamp | a space for the T, or before the zone |
-| timestamp with zone | no zone, for UTC; an offset without colon or minutes |
+| timestamp with zone | no zone, for UTC; `z`; an offset without colon or minutes |
 """
 
 from __future__ import annotations

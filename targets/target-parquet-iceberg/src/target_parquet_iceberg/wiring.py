@@ -22,12 +22,14 @@ from target_parquet_iceberg.load import Limits, Load
 from target_parquet_iceberg.manifest import Roots, staging
 from target_parquet_iceberg.metadata import Metadata
 from target_parquet_iceberg.object_storage import s3_filesystem, storage_properties
+from target_parquet_iceberg.plan import has_letter_tables, overrides
 from target_parquet_iceberg.storage import dead_letter_folder
 from target_parquet_iceberg.sweeping import sweeper
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from dativo_core.dead_letters import Folder, Mirror
     from dativo_core.errors import DataLimitError
 
     from target_parquet_iceberg.table import Warehouse
@@ -50,7 +52,7 @@ def build_load(
         warehouse = ExplainedWarehouse(open_warehouse(settings, run_id), name)
     return Load(
         warehouse=warehouse,
-        dead_letters=_dead_letters(settings, run_id, errors),
+        dead_letters=_dead_letters(settings, run_id, errors, warehouse.letters),
         emit=emit,
         clock=time.monotonic,
         settings=settings,
@@ -109,18 +111,41 @@ def _batches(settings: Settings) -> Batches:
 
 
 def _dead_letters(
-    settings: Settings, run_id: str, errors: Mapping[str, type[DataLimitError]]
+    settings: Settings,
+    run_id: str,
+    errors: Mapping[str, type[DataLimitError]],
+    tables: Mirror | None,
 ) -> DeadLetterOffice:
-    chosen = settings["dead_letter"]
-    path = chosen.get("path") or f"{settings['warehouse'].rstrip('/')}/_dead_letters"
+    return DeadLetterOffice(
+        open_letters(settings),
+        run_id,
+        _limits(settings["dead_letter"]),
+        errors,
+        mirror=tables if has_letter_tables(settings) else None,
+        limits_of=lambda stream: _own_limits(stream, settings),
+        now=_now,
+    )
+
+
+def open_letters(settings: Settings) -> Folder:
+    """Return the folder of the dead letters."""
+    chosen = settings["dead_letter"].get("path")
+    path = chosen or f"{settings['warehouse'].rstrip('/')}/_dead_letters"
     with explained(path):
-        folder = ExplainedFolder(
+        return ExplainedFolder(
             dead_letter_folder(path, settings["storage_options"]), path
         )
-    limits = DeadLetterLimits(
+
+
+def _limits(chosen: Settings) -> DeadLetterLimits:
+    return DeadLetterLimits(
         chosen["max_ratio"], chosen["min_sample"], chosen["max_records"]
     )
-    return DeadLetterOffice(folder, run_id, limits, errors)
+
+
+def _own_limits(stream: str, settings: Settings) -> DeadLetterLimits | None:
+    chosen = overrides(stream, settings).get("dead_letter")
+    return _limits({**settings["dead_letter"], **chosen}) if chosen else None
 
 
 def _now() -> datetime:
