@@ -209,7 +209,10 @@ class SnapshotWriter:
         """
         base = self.transaction._table.metadata  # noqa: SLF001
         tag = SetSnapshotRefUpdate(
-            **_tag(FENCE), **_snapshot(snapshot_id), type=SnapshotRefType.TAG
+            **_tag(FENCE),
+            **_snapshot(snapshot_id),
+            **_FORGETTABLE,
+            type=SnapshotRefType.TAG,
         )
         self.transaction._apply((tag,))  # noqa: SLF001
         if not base.snapshots:
@@ -361,6 +364,10 @@ t.cast("t.Any", ArrowProjectionVisitor).list = _with_nulls
 # Pydantic fills these by alias, which type checkers do not see.
 def _snapshot(snapshot_id: int | None) -> dict[str, t.Any]:
     return {"snapshot-id": snapshot_id}
+
+
+# An expiry of any engine drops the tag; it would keep the files of its snapshot.
+_FORGETTABLE: dict[str, t.Any] = {"max-ref-age-ms": 1}
 
 
 def _tag(name: str) -> dict[str, t.Any]:
