@@ -171,9 +171,11 @@ def test_the_sdks_own_path_writes_the_same_records(source):
     """Flattening with nothing to flatten sends every record through the SDK alone."""
     source.sql(
         "CREATE TABLE t (id int PRIMARY KEY, big int8, n numeric(30, 4), r float8,"
-        " s float4, at timestamptz, day date, flag bool, name text, doc jsonb, b bytea)",
-        "INSERT INTO t VALUES (1, 9007199254740993, 1.10, 0.1, 1e10, '2024-02-29 12:00Z',"
-        " '2024-02-29', true, E'é\\n\"\\\\\\u2028\\x01/', '{\"a\": [1.0, null]}', 'x'),"
+        " s float4, at timestamptz, day date, flag bool, name text, doc jsonb,"
+        " b bytea)",
+        "INSERT INTO t VALUES (1, 9007199254740993, 1.10, 0.1, 1e10,"
+        " '2024-02-29 12:00Z', '2024-02-29', true,"
+        " E'é\\n\"\\\\\\u2028\\x01/', '{\"a\": [1.0, null]}', 'x'),"
         " (2, -1, 1e20, 'NaN', '-0', 'epoch', '0001-01-01', false, '', '[]', ''),"
         " (3, 0, 0, 1e300, 1.5, NULL, NULL, NULL, NULL, NULL, NULL)",
     )
