@@ -66,6 +66,7 @@ class Load:
         limits: Limits,
         metadata: Metadata | None = None,
         batches: Batches | None = None,
+        privacy: Privacy | None = None,
         uncut: Callable[[], contextlib.AbstractContextManager[None]] | None = None,
     ) -> None:
         self._warehouse = warehouse
@@ -78,7 +79,7 @@ class Load:
         self._batches = batches
         self._uncut = uncut or contextlib.nullcontext
         self._is_cut = False
-        self._privacy = Privacy()
+        self._privacy = privacy or Privacy()
         self._refused = RefusedStreams(dead_letters, _folder, self._privacy.letter)
         self._streams: dict[str, StreamLoad] = {}
         self._tables: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Keep what a SCHEMA marks as personal out of the dead letters.
+"""Keep what a SCHEMA or a contract marks as personal out of the dead letters.
 
 A property with `x-pii: true` is personal, with all that is inside it.
 """
@@ -9,6 +9,9 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 import msgspec
+from dativo_core.errors import ConfigurationError
+
+from target_parquet_iceberg.naming import table_name
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,12 +112,16 @@ def _masked_parts(raw: bytes, marks: Marks, path: str) -> Masked:
 class Privacy:
     """The marks of all streams of a run, and what they make of its dead letters."""
 
-    def __init__(self) -> None:
+    def __init__(self, contracts: Mapping[str, t.Any] | None = None) -> None:
+        self._contracts = contracts or {}
         self._marks: dict[str, Marks] = {}
 
     def declare(self, stream: str, schema: t.Any) -> None:
         """Take note of a SCHEMA; what once was personal stays it."""
-        marks = marks_of(schema)
+        promised = self._contracts.get(_table(stream))
+        # Taps name streams <database schema>-<table>, contracts the table.
+        promised = promised or self._contracts.get(_table(stream.partition("-")[2]))
+        marks = marks_of({"anyOf": [schema, promised]} if promised else schema)
         if marks or stream not in self._marks:
             self._marks[stream] = marks
 
@@ -125,8 +132,17 @@ class Privacy:
         marks, nothing of it is kept.
         """
         if letter.stage != "parse":
-            marks = self._marks.get(letter.stream, Marks())
+            if letter.stream not in self._marks:  # it has no SCHEMA, but a contract
+                self.declare(letter.stream, None)
+            marks = self._marks[letter.stream]
         else:
             marks = Marks(is_private=any(self._marks.values()))
         record, masked = mask(letter.record, marks)
         return replace(letter, record=record, masked=masked) if masked else letter
+
+
+def _table(stream: str) -> str:
+    try:
+        return table_name(stream)
+    except ConfigurationError:  # a name that no table can have
+        return ""

@@ -268,6 +268,15 @@ _PROPERTIES = th.PropertiesList(
         ),
     ),
     th.Property(
+        "contracts",
+        th.StringType,
+        title="Contracts",
+        description=(
+            "Folder of data contracts (ODCS 3). Columns whose classification is not "
+            "public or internal, or that have the tag pii, are masked in dead letters."
+        ),
+    ),
+    th.Property(
         "validate_records",
         th.BooleanType,
         default=True,

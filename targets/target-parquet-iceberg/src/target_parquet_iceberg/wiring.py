@@ -12,6 +12,7 @@ from dativo_core.dead_letters import DeadLetterOffice
 from dativo_core.dead_letters import Limits as DeadLetterLimits
 from dativo_core.signals import deferred
 
+from target_parquet_iceberg import contracts
 from target_parquet_iceberg.batches import Batches
 from target_parquet_iceberg.failures import (
     ExplainedFolder,
@@ -23,6 +24,7 @@ from target_parquet_iceberg.manifest import Roots, staging
 from target_parquet_iceberg.metadata import Metadata
 from target_parquet_iceberg.object_storage import s3_filesystem, storage_properties
 from target_parquet_iceberg.plan import has_letter_tables, overrides
+from target_parquet_iceberg.privacy import Privacy
 from target_parquet_iceberg.storage import dead_letter_folder
 from target_parquet_iceberg.sweeping import sweeper
 
@@ -62,6 +64,7 @@ def build_load(
             settings["commit_interval_seconds"],
         ),
         batches=_batches(settings),
+        privacy=Privacy(contracts.read(settings.get("contracts"))),
         metadata=Metadata(started, _now) if settings["add_record_metadata"] else None,
         uncut=deferred,
     )
