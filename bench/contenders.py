@@ -129,7 +129,7 @@ CONTENDERS = {
         (
             "{peers}/meltanolabs-tap-postgres/bin/tap-postgres"
             " --config {data}/tap.json --catalog {data}/peer-catalog.json",
-            "{programs}/target-dativo --config {work}/target-dativo.json",
+            "{programs}/target-dativo --config {work}/target-foreign.json",
         ),
         "lake.public_orders",
         peers=("meltanolabs-tap-postgres",),
@@ -175,6 +175,12 @@ PREPARED = {
 # Settings, written into the folder of each run; `@` names more of them.
 SETTINGS: dict[str, dict[str, object]] = {
     "target-dativo.json": {"warehouse": "{work}/lake", "load_method": "append-only"},
+    # A tap that sends no STATE behind its last record: only its end tells that it is done.
+    "target-foreign.json": {
+        "warehouse": "{work}/lake",
+        "load_method": "append-only",
+        "completion": "eof",
+    },
     "target-csv.json": {"output_path": "{work}/csv"},
     "tap-batch.json": {
         "@": "{data}/tap.json",
