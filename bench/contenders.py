@@ -175,7 +175,7 @@ PREPARED = {
 # Settings, written into the folder of each run; `@` names more of them.
 SETTINGS: dict[str, dict[str, object]] = {
     "target-dativo.json": {"warehouse": "{work}/lake", "load_method": "append-only"},
-    # A tap that sends no STATE behind its last record: only its end tells that it is done.
+    # Its last record has no STATE behind it: only the end tells that it is done.
     "target-foreign.json": {
         "warehouse": "{work}/lake",
         "load_method": "append-only",
