@@ -52,12 +52,9 @@ def test_a_changed_table_is_noticed(tmp_path):
     (tmp_path / "docs/connectors").mkdir(parents=True)
     copy = tmp_path / "docs/generate.py"
     copy.write_text((ROOT / "docs/generate.py").read_text())
-    for other in (
-        "docs/MALFORMED_INPUT.md",
-        "docs/SIGNALS.md",
-        "tests/corpus/cases.py",
-        "tests/endings/cells.py",
-    ):
+    pages = [path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md")]
+    sources = ("tests/corpus/cases.py", "tests/endings/cells.py")
+    for other in (*pages, *sources):
         (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / other).write_text((ROOT / other).read_text())
     page = tmp_path / "docs/connectors/POSTGRES.md"

@@ -10,11 +10,11 @@ from endings.held import ROWS
 
 @pytest.fixture
 def source(pipeline):
-    """A pipeline that reads more than any pipe can hold, key by key."""
+    """A pipeline that reads more than pipe and target can hold, key by key."""
     pipeline.source.execute(
         "CREATE TABLE orders (id int PRIMARY KEY, v text);"
-        f"INSERT INTO orders SELECT n, repeat('x', 100) FROM generate_series(1, {ROWS})"
-        " n"
+        "INSERT INTO orders SELECT n, repeat('x', 1000)"
+        f" FROM generate_series(1, {ROWS}) n"
     )
     pipeline.choose("public-orders", key="id")
     pipeline.target |= {"load_method": "append-only", "commit_interval_seconds": 0}

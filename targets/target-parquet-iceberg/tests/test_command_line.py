@@ -82,7 +82,7 @@ FAILURES = {
     "a file": (78, {"warehouse": "file"}, SCHEMA, "cannot be written"),
     "dead letters": (78, {"dead_letter": {"path": "file"}}, SCHEMA + BAD, "written"),
     "no catalog": (78, {"warehouse": "s3://b/p"}, SCHEMA, "has no catalog"),
-    "batch": (78, {}, b'{"type":"BATCH","stream":"s"}\n', "comes as BATCH files"),
+    "batch": (78, {}, b'{"type":"BATCH","stream":"s"}\n', "a BATCH is refused"),
     "bad data": (65, {"dead_letter": {"max_records": 0}}, SCHEMA + BAD, "found str"),
     "cut": (
         75,
