@@ -162,7 +162,8 @@ def test_signal_to_meltano(source, cell):
     project.write("never")
     state_id = "dev:tap-postgres-to-target-dativo"
     told = json.loads(project.ask("state", "get", state_id))
-    assert reached_by(told.get("singer_state", {})) in {0, count}
+    # A target whose Meltano is killed may still commit what it has read.
+    assert reached_by(told.get("singer_state", {})) <= count
     project.ask("run", "--force", *PLUGINS)
     assert stored(source) == (ROWS, ROWS, ROWS)
 
