@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from dativo_sandbox.database import Database
+    from dativo_sandbox.seaweedfs import SeaweedServer
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(sys.executable).parent
@@ -169,6 +170,21 @@ class Pipeline:
         self.storage: dict[str, str] = {}
         self.catalog: dict[str, t.Any] | None = None
         self.state: dict[str, t.Any] | None = None
+
+    def move_to_s3(self, seaweed: SeaweedServer, prefix: str) -> None:
+        """Keep files in a bucket, and the names of the tables on disk."""
+        self.storage = seaweed.storage_options()
+        self.warehouse.mkdir()
+        self.target = {
+            "warehouse": prefix,
+            "catalog": {"type": "sql", "uri": f"sqlite:///{self.warehouse}/catalog.db"},
+            "storage_options": {
+                "endpoint": seaweed.endpoint,
+                "access_key_id": seaweed.access_key,
+                "secret_access_key": seaweed.secret_key,
+                "region": seaweed.region,
+            },
+        }
 
     def tap_command(self, *options: str | Path) -> list[str | Path]:
         """Return the tap's command with the present settings, catalog and state."""

@@ -62,18 +62,7 @@ def test_a_file_in_the_middle_of_records(pipeline, key):
 
 def test_s3(pipeline, seaweed, bucket_prefix):
     """Objects are copied by the server; the staging prefix is empty afterwards."""
-    pipeline.storage = seaweed.storage_options()
-    pipeline.warehouse.mkdir()
-    pipeline.target = {
-        "warehouse": bucket_prefix,
-        "catalog": {"type": "sql", "uri": f"sqlite:///{pipeline.warehouse}/catalog.db"},
-        "storage_options": {
-            "endpoint": seaweed.endpoint,
-            "access_key_id": seaweed.access_key,
-            "secret_access_key": seaweed.secret_key,
-            "region": seaweed.region,
-        },
-    }
+    pipeline.move_to_s3(seaweed, bucket_prefix)
     client = {"endpoint_url": seaweed.endpoint, "region_name": seaweed.region}
     params = {
         "key": seaweed.access_key,

@@ -107,18 +107,7 @@ def test_a_bulk_update_to_one_timestamp_is_sent_once(pipeline):
 
 def test_s3_with_a_catalog_on_disk(pipeline, seaweed, bucket_prefix):
     """Files go to a bucket while a SQLite file keeps the names of the tables."""
-    pipeline.storage = seaweed.storage_options()
-    pipeline.warehouse.mkdir()
-    pipeline.target = {
-        "warehouse": bucket_prefix,
-        "catalog": {"type": "sql", "uri": f"sqlite:///{pipeline.warehouse}/catalog.db"},
-        "storage_options": {
-            "endpoint": seaweed.endpoint,
-            "access_key_id": seaweed.access_key,
-            "secret_access_key": seaweed.secret_key,
-            "region": seaweed.region,
-        },
-    }
+    pipeline.move_to_s3(seaweed, bucket_prefix)
     pipeline.source.execute(ORDERS)
     pipeline.choose("public-orders", key="updated_at")
     pipeline.run()

@@ -15,18 +15,11 @@ import typing as t
 import pyarrow as pa
 from dativo_core.errors import FencedError, TryLaterError
 from pyiceberg.exceptions import (
-    BadRequestError,
-    CommitFailedException,
-    CommitStateUnknownException,
     NamespaceAlreadyExistsError,
     NoSuchTableError,
-    ServerError,
-    ServiceUnavailableError,
     TableAlreadyExistsError,
-    ValidationException,
 )
-from requests import RequestException
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from target_parquet_iceberg.equality import CANNOT_READ
 from target_parquet_iceberg.letter_tables import LetterTables
@@ -42,7 +35,12 @@ from target_parquet_iceberg.staging import (
     replays_of,
 )
 from target_parquet_iceberg.table import REPLAYED
-from target_parquet_iceberg.transactions import LightTransaction
+from target_parquet_iceberg.transactions import (
+    ATTEMPTS,
+    REFUSED,
+    UNANSWERED,
+    LightTransaction,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,19 +55,7 @@ if t.TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 10
 UNREADABLE = "Stream '%s': %s cannot read the equality deletes that you have asked for."
-# A branch that another run has dropped meanwhile is a bad request to some catalogs.
-_REFUSED = (BadRequestError, CommitFailedException, ValidationException)
-_UNANSWERED = (
-    CommitStateUnknownException,
-    ConnectionError,
-    DBAPIError,
-    RequestException,
-    ServerError,
-    ServiceUnavailableError,
-    TimeoutError,
-)
 TABLE_PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
@@ -229,11 +215,11 @@ class IcebergTable:
         sent.append(writer)
         try:
             writer.send()
-        except _REFUSED as error:
+        except REFUSED as error:
             writer.is_refused = True
             logger.warning("Table %s: commit refused (%s), retrying", self._name, error)
             return False
-        except _UNANSWERED as error:
+        except UNANSWERED as error:
             # It may have landed, even later: the snapshot's id will tell.
             logger.warning("Table %s: commit unanswered (%s)", self._name, error)
             return False
@@ -254,7 +240,7 @@ class IcebergTable:
         self._pause(attempt)
         try:
             self._table = self._table.refresh()
-        except _UNANSWERED as error:
+        except UNANSWERED as error:
             logger.warning("Table %s: no answer (%s)", self._name, error)
             return False
         except ValueError as error:  # PyIceberg compares the tables' UUIDs

@@ -15,24 +15,22 @@ from datetime import datetime
 import pyarrow as pa
 from dativo_core.errors import ConfigurationError, TryLaterError
 from pyiceberg.exceptions import (
-    BadRequestError,
-    CommitFailedException,
-    CommitStateUnknownException,
     NamespaceAlreadyExistsError,
     NoSuchTableError,
-    ServerError,
-    ServiceUnavailableError,
     TableAlreadyExistsError,
-    ValidationException,
 )
-from requests import RequestException
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from target_parquet_iceberg.layout import Layout
 from target_parquet_iceberg.naming import DEAD_LETTERS
 from target_parquet_iceberg.reconcile import creation
 from target_parquet_iceberg.snapshots import SnapshotWriter
-from target_parquet_iceberg.transactions import LightTransaction
+from target_parquet_iceberg.transactions import (
+    ATTEMPTS,
+    REFUSED,
+    UNANSWERED,
+    LightTransaction,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,17 +42,6 @@ Json: t.TypeAlias = dict[str, t.Any]
 logger = logging.getLogger(__name__)
 
 MARK = "dativo.dead-letters"
-ATTEMPTS = 10
-_REFUSED = (BadRequestError, CommitFailedException, ValidationException)
-_UNANSWERED = (
-    CommitStateUnknownException,
-    ConnectionError,
-    DBAPIError,
-    RequestException,
-    ServerError,
-    ServiceUnavailableError,
-    TimeoutError,
-)
 _MOMENT = pa.timestamp("us", tz="UTC")
 _TEXTS = {
     "id": "Identifies record and reason, whichever run met them.",
@@ -212,10 +199,10 @@ class LetterTable:
                 writer.send()
             except FileNotFoundError as error:  # expired since the table was loaded
                 logger.warning("%s: plan out of date (%s)", self._name, error)
-            except _REFUSED as error:
+            except REFUSED as error:
                 writer.is_refused = True
                 logger.info("%s: commit refused (%s), retrying", self._name, error)
-            except _UNANSWERED as error:
+            except UNANSWERED as error:
                 logger.warning("%s: commit unanswered (%s)", self._name, error)
             else:
                 return
@@ -229,7 +216,7 @@ class LetterTable:
         self._pause(attempt)
         try:
             self.table = self.table.refresh()
-        except _UNANSWERED as error:
+        except UNANSWERED as error:
             logger.warning("%s: no answer (%s)", self._name, error)
             return False
         landed = [writer for writer in sent if writer.is_part_of(self.table)]

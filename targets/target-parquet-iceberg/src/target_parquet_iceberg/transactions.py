@@ -1,5 +1,7 @@
 """A PyIceberg transaction that does not copy the whole metadata at every look.
 
+And what an answer of the catalog means for it.
+
 `Transaction.table_metadata` applies all updates and copies the result deeply each time
 that it is read, twenty times a commit: with 300 snapshots, most of a commit's time.
 """
@@ -8,11 +10,34 @@ from __future__ import annotations
 
 import typing as t
 
+from pyiceberg.exceptions import (
+    BadRequestError,
+    CommitFailedException,
+    CommitStateUnknownException,
+    ServerError,
+    ServiceUnavailableError,
+    ValidationException,
+)
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update import _apply_table_update, _TableMetadataUpdateContext
+from requests import RequestException
+from sqlalchemy.exc import DBAPIError
 
 if t.TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
+
+ATTEMPTS = 10
+# A branch that another run has dropped meanwhile is a bad request to some catalogs.
+REFUSED = (BadRequestError, CommitFailedException, ValidationException)
+UNANSWERED = (
+    CommitStateUnknownException,
+    ConnectionError,
+    DBAPIError,
+    RequestException,
+    ServerError,
+    ServiceUnavailableError,
+    TimeoutError,
+)
 
 
 class LightTransaction(Transaction):
