@@ -140,7 +140,7 @@ class Round:
     def _check_always(self) -> None:
         """Check what readers may see at any moment."""
         found = self.lake.rows()
-        self._count(Counter(), self.lake.early())
+        self._count(Counter(), self.lake.early(self._before))
         if self.mode == "versions":
             if found not in (self._before, self._expected):
                 self._fail("Readers see a part of a full load")

@@ -1,8 +1,9 @@
 """The data files of a Parquet folder: write, read, bring up to the log, clear away.
 
 On a local disk files get hidden names and are renamed when the entry that lists them is
-durable: who reads a glob sees only rows of the table, each once. A crash in between is
-made good by the next run that opens the table.
+durable: who reads a glob sees only rows of the table, each once, or those of the load
+that a swap has just replaced. A crash in between is made good by the next run that
+opens the table.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class Files:
     def roll_forward(self, entry: Entry) -> None:
         """Do what the run that wrote an entry may have left undone.
 
-        What is gone goes before what is new comes: for a moment too few, never a row
-        that is not in the table. Any number of runs may do it at once.
+        What is gone goes before what is new comes: for a moment too few, never both.
+        Any number of runs may do it at once.
         """
         for path in entry.removed:
             self.delete(path)
