@@ -21,7 +21,7 @@ settings.register_profile(
 )
 settings.load_profile("core")
 
-FAST = Rates(1e6, 1e6, burst=1e6)
+FAST = Rates(1e9, 1e9)
 
 
 class FakeTime:

@@ -129,7 +129,7 @@ def connect(
 def rates(key: str, share: float) -> Rates:
     """Return what Stripe allows a key: one for tests gets less."""
     everywhere = TEST_RATE if _TEST_KEY.match(key) else LIVE_RATE
-    return Rates(everywhere, ENDPOINT_RATE, SLOWER, share=share, burst=1)
+    return Rates(everywhere, ENDPOINT_RATE, SLOWER, share=share, window=1)
 
 
 def throttle_scope(request: Request, fault: Fault) -> str:

@@ -92,7 +92,7 @@ SETTINGS = th.PropertiesList(
     th.Property(
         "workers",
         th.IntegerType(minimum=1, maximum=MOST_AT_ONCE),
-        default=8,
+        default=16,
         description="Requests in flight for one list.",
     ),
     th.Property(
