@@ -34,7 +34,7 @@ class VirtualStripe:
         self._bucket = Bucket(self._rates.ceiling(ENDPOINT))
         self._running = []
         self._numbers = itertools.count()
-        self._die = random.Random(1)
+        self._die = random.Random(1)  # noqa: S311 no secret
 
     def ask(self, task):
         """Begin when the limiter lets it."""
@@ -76,14 +76,14 @@ def evenly(count):
 
 def growing(count):
     """Return moments that become more and more, up to fifty times as many."""
-    die = random.Random(count)
+    die = random.Random(count)  # noqa: S311 no secret
     ages = (-math.log(1 - die.random() * 0.98) / 4 for _ in range(count))
     return [NOW - int(age * YEARS) for age in ages]
 
 
 def in_bursts(count):
     """Return moments of imports and renewals, with nothing between them."""
-    die = random.Random(count)
+    die = random.Random(count)  # noqa: S311 no secret
     found = []
     while len(found) < count:
         begin = NOW - die.randrange(YEARS)

@@ -187,11 +187,17 @@ def _parse(content: bytes) -> dict[str, Bucket]:
     try:
         found = json.loads(content or b"{}")
         return {
-            str(name): Bucket(*map(float, numbers), went=tuple(map(float, went)))
-            for name, [*numbers, went] in found.items()
+            str(name): Bucket(
+                float(rate), float(blocked), float(changed), _moments(went)
+            )
+            for name, (rate, blocked, changed, went) in found.items()
         }
     except (ValueError, TypeError, AttributeError):
         return {}
+
+
+def _moments(found: t.Iterable[t.Any]) -> tuple[float, ...]:
+    return tuple(map(float, found))
 
 
 class Limiter:

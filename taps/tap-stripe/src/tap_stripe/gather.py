@@ -80,8 +80,7 @@ class Gatherer:
         Raises:
             TryLaterError: if the server does not go on from page to page.
         """
-        asked = {k: v.format(id=identity) for k, v in resource.params} | {**params}
-        path = resource.path.format(id=identity)
+        path, asked = question(resource, params, identity)
         for _ in range(_ATTEMPTS):
             page = read_page(self._get(path, asked, resource.path))
             heads = [read_head(item) for item in page.data]
@@ -181,6 +180,14 @@ class Gatherer:
             if not page.has_more or not page.data:
                 return
             after = read_head(page.data[-1]).id
+
+
+def question(
+    resource: Resource, params: Mapping[str, t.Any], identity: str = ""
+) -> tuple[str, dict[str, t.Any]]:
+    """Return the path and the parameters that ask for a page of a list."""
+    fixed = {name: value.format(id=identity) for name, value in resource.params}
+    return resource.path.format(id=identity), fixed | {**params}
 
 
 def _follows(heads: Sequence[Head], after: str) -> bool:

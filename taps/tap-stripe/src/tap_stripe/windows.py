@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAGE_SIZE = 100
-# Below this another reader's last page, which is seldom full, costs more than it brings.
+# Below this another reader's last page, seldom full, costs more than it brings.
 _LEAST_PAGES = 8
 # How much a reader keeps when far more is before it: enough to go on for a while.
 _KEPT_PAGES = 15
