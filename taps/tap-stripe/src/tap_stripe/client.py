@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dativo_core import limiter
 from dativo_core.auth import bearer
-from dativo_core.http import Request, Timeouts, build_client
+from dativo_core.http import Options, Request, Timeouts, build_client
 from dativo_core.limiter import Rates
 
 if t.TYPE_CHECKING:
@@ -121,17 +121,14 @@ def connect(
         config: The settings.
         version: The version of the API.
         workers: Connections to keep open.
-        times: `clock`, `now`, `sleep` and `chance` of `dativo_core.http.build_client`.
+        times: `clock`, `now`, `sleep` and `chance` of `dativo_core.http.Options`.
     """
     key = str(config["api_key"])
     url = str(config.get("api_url") or API_URL)
     folder = config.get("state_folder")
     overrides = config.get("error_handling")
     seconds = float(config["request_timeout"])
-    http = build_client(
-        PLUGIN,
-        url,
-        rates(key, float(config["rate_limit_share"])),
+    options = Options(
         auth=bearer(key),
         credential=key,
         error_handling=Path(overrides) if overrides else None,
@@ -143,6 +140,8 @@ def connect(
         throttle_scope=throttle_scope,
         **times,
     )
+    allowed = rates(key, float(config["rate_limit_share"]))
+    http = build_client(PLUGIN, url, allowed, options)
     return StripeClient(http, url, version)
 
 
