@@ -221,7 +221,7 @@ class TapStripe(Tap):
             refused = self._sync(chosen, output)
         except DativoError:
             # What was read need not be read again.
-            output.flush()
+            output.stop(next(iter(chosen), ""))
             raise
         finally:
             self.client.close()
