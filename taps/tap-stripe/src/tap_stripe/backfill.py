@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dativo_core.errors import DativoError, NotPermittedError, RefusedError
 
 from tap_stripe import windows
-from tap_stripe.gather import no_rows
+from tap_stripe.gather import is_lost_cursor, no_rows
 from tap_stripe.records import read_head
 from tap_stripe.windows import Segment
 
@@ -17,10 +17,6 @@ if t.TYPE_CHECKING:
 
     from tap_stripe.gather import Gatherer, Rows, Wanted
     from tap_stripe.state import Bookmark
-
-
-# A rule of dativo_core's error_handling.yaml.
-_CURSOR_GONE = "stripe_cursor_gone"
 
 
 @dataclass(slots=True, eq=False)
@@ -147,7 +143,7 @@ def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows
         lane.error = answer
         lane.idle.clear()
         return None
-    if isinstance(answer, DativoError) and _is_lost_cursor(answer):
+    if isinstance(answer, DativoError) and is_lost_cursor(answer):
         lane.idle.append(segment.restarted())
         return None
     if not lane.takes_ranges and segment.is_cut:
@@ -170,11 +166,6 @@ def _start_over(lane: Lane) -> None:
     """Read a list by its cursor alone: this server knows no ranges of it."""
     lane.takes_ranges = False
     lane.idle[:] = [Segment()]
-
-
-def _is_lost_cursor(error: DativoError) -> bool:
-    """Tell whether the object that a page was to follow exists no more."""
-    return error.decision is not None and error.decision.rule == _CURSOR_GONE
 
 
 def page(gatherer: Gatherer, lane: Lane, segment: Segment) -> Found:

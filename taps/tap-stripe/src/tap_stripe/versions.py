@@ -89,7 +89,7 @@ def load(version: str) -> Line:
 def columns(resource: Resource, line: Line, *, accounts: bool) -> dict[str, str]:
     """Return the kind of each column of a stream, ours last."""
     own = {PARENT: "text"} if resource.parent else {}
-    own |= {DELETED_AT: "moment"} if resource.gone else {}
+    own |= {DELETED_AT: "moment"} if resource.can_go else {}
     own |= {ACCOUNT: "text"} if accounts else {}
     return {**line.objects[resource.object], **own, EXTRA: "object"}
 

@@ -102,8 +102,10 @@ class Simulator:
     def _toucher(self, who: Caller) -> Callable[[str, str, str], None]:
         def touch(op: str, path: str, name: str) -> None:
             where = route(path)
-            if where is not None and where.row.type in who.account.population.stores:
-                mutations = Mutations(who.account, self.world.clock)
+            mutations = Mutations(who.account, self.world.clock)
+            if where is not None and where.below is not None:
+                mutations.apply("remove", where.below.type, name, {})
+            elif where and where.row.type in who.account.population.stores:
                 mutations.apply(op, where.row.type, name, {})
 
         return touch
