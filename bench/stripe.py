@@ -43,10 +43,10 @@ INTRODUCTION = (
     "# How fast Stripe is read\n\n"
     "Made by `nox -s bench_stripe`. A simulator of Stripe on loopback answers every "
     "request after the time given, counts requests in a sliding second, and refuses "
-    "what is beyond 25 a second to one endpoint or 100 in all. Seconds are those of the "
-    "whole process, from its start to its end, with output to a file; `reading` is what "
-    "a tap of the SDK itself calls its sync. The limit of one stream is 2,500 records a "
-    "second, that of four is 100 requests a second.\n"
+    "what is beyond 25 a second to one endpoint or 100 in all. Seconds are those of "
+    "the whole process, from its start to its end, with output to a file; `reading` "
+    "is what a tap of the SDK itself calls its sync. The limit of one stream is 2,500 "
+    "records a second, that of four is 100 requests a second.\n"
 )
 HEAD = (
     "what",
