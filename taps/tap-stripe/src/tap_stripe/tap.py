@@ -81,6 +81,14 @@ SETTINGS = th.PropertiesList(
         "columns. Take your account's own: then events need no second request.",
     ),
     th.Property(
+        "typed_nested",
+        th.BooleanType,
+        default=False,
+        description="Declare what is inside of objects and lists, as the version of "
+        "the API documents it, so that a target can make typed columns of them. What "
+        "is not as documented goes to `_extra`, whole.",
+    ),
+    th.Property(
         "lookback_days",
         th.NumberType(minimum=0),
         default=14,
