@@ -18,6 +18,7 @@ import tempfile
 import time
 import typing as t
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
@@ -195,11 +196,17 @@ def singer_io(customers: int, latency: float) -> Result:
         config = {
             "client_secret": server.api_key,
             "account_id": json.loads(server.ask("GET", "/__keys"))["account"],
-            "start_date": "2020-01-01T00:00:00Z",
+            "start_date": oldest(server),
         }
         added = {"PYTHONPATH": folder, "SIMULATOR": server.url}
         title = "singer-io's tap-stripe, 1 stream"
         return tap(title, latency, server, command, config, ["customers"], added)
+
+
+def oldest(server: StripeServer) -> str:
+    """Return when the first customer was made: windows before it would be empty."""
+    first = server.now() - server.settings.history_days * 86_400
+    return datetime.fromtimestamp(first, timezone.utc).isoformat()
 
 
 def dlt(customers: int, latency: float) -> Result:
