@@ -42,15 +42,19 @@ class Client:
         self._close: t.Callable[[], t.Any] = lambda: None
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, snapshot: str = "") -> Iterator[None]:
         """Read from one snapshot, in UTC and ISO 8601, whatever the server's habits.
 
         Settings are local to the transaction, so that they survive PgBouncer.
+
+        Args:
+            snapshot: One that a transaction of another connection shares.
         """
         connection = self._connect()
         try:
-            with self._explained("Asking"), self._statement(_BEGIN) as statement:
-                statement.execute_update()
+            self._do(_BEGIN)
+            if snapshot:
+                self._do(queries.share(snapshot))
             self.ask(queries.SESSION)
             yield
         finally:
@@ -76,6 +80,12 @@ class Client:
             with pa.RecordBatchReader.from_stream(stream) as reader:
                 yield from reader
 
+    def cancel(self) -> None:
+        """Let the server stop its present statement; from any thread."""
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.cancel()
+
     def close(self) -> None:
         """Leave the server."""
         self._close()
@@ -95,6 +105,10 @@ class Client:
                 # Closed with the client, also if nobody asks for it.
                 self._close = weakref.finalize(self, opened.pop_all().close)
         return self._connection
+
+    def _do(self, sql: str) -> None:
+        with self._explained("Asking"), self._statement(sql) as statement:
+            statement.execute_update()
 
     @contextlib.contextmanager
     def _statement(self, sql: str) -> Iterator[adbc.AdbcStatement]:

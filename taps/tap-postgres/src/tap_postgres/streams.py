@@ -15,14 +15,14 @@ if t.TYPE_CHECKING:
     from dativo_core.sql.relation import Column
 
     from tap_postgres.catalog import Table
-    from tap_postgres.client import Client
+    from tap_postgres.connections import Connections
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresReader:
     """Reads one table through its pages and transactions."""
 
-    client: Client
+    connections: Connections
     table: Table
 
     @property
@@ -37,11 +37,12 @@ class PostgresReader:
         version: int,
     ) -> FullLoad:
         """Continue an interrupted load if that is safe, else begin one."""
-        return full_load.plan(self.client, self.table, state, version)
+        return full_load.plan(self.connections, self.table, state, version)
 
     def incremental(
         self, source: Source, cursor: Column, state: Mapping[str, t.Any]
     ) -> Iterator[Event]:
         """Read the row versions that no run before has read."""
         by = queries.Cursor.of(source.relation, cursor)
-        return incremental.incremental(self.client, self.table, source, by, state)
+        with self.connections.lend() as client:
+            yield from incremental.incremental(client, self.table, source, by, state)

@@ -34,6 +34,7 @@ class Source:
         where: Conditions that rows must meet, all of them.
         state_rows: About how many rows lie between two states.
         limit: Read no more rows than this (for a test of the connection).
+        parallel: How many chunks may be read at the same time.
         native: Ask for the types of a BATCH file, not for those of RECORD lines.
     """
 
@@ -43,6 +44,7 @@ class Source:
     where: tuple[str, ...]
     state_rows: int
     limit: int | None = None
+    parallel: int = 1
     native: bool = False
 
     @property

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import sys
+import time
 import typing as t
 
 from singer_sdk import Stream
@@ -20,6 +21,7 @@ from singer_sdk.singerlib import Metadata
 from dativo_core.batch_files import batch_config
 from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import ExactSchema
+from dativo_core.sql.progress import Meter
 from dativo_core.sql.reading import Progress, Source
 
 if t.TYPE_CHECKING:
@@ -155,7 +157,7 @@ class SqlStream(Stream):
             self.get_sync_timer(),
             files or contextlib.nullcontext(),
         ):
-            for event in self._events(native=files is not None):
+            for event in self._metered(native=files is not None):
                 if isinstance(event, Progress):
                     if files:
                         files.finish()
@@ -182,6 +184,19 @@ class SqlStream(Stream):
         for event in self._events():
             if not isinstance(event, Progress):
                 yield from self._decoded(event)
+
+    def _metered(self, *, native: bool) -> Iterator[Event]:
+        meter = Meter(self.name, self.logger.info, time.monotonic, self._total())
+        for event in self._events(native=native):
+            if not isinstance(event, Progress):
+                meter.add(event.num_rows)
+            yield event
+
+    def _total(self) -> int | None:
+        """Return about how many rows this run reads, if anybody knows."""
+        is_part = self._source().where or self.stream_state
+        is_full = self.replication_method == "FULL_TABLE"
+        return self._relation.rows if is_full and not is_part else None
 
     def _events(self, *, native: bool = False) -> Iterator[Event]:
         source = self._source()
@@ -214,6 +229,7 @@ class SqlStream(Stream):
             state_rows=self.config["state_interval_rows"],
             # One more than allowed shows that there are more.
             limit=None if limit is None else limit + 1,
+            parallel=1 if limit else self.config.get("parallel_chunks", 1),
         )
 
     @functools.cached_property
