@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import typing as t
 import weakref
 
@@ -39,6 +40,7 @@ class Client:
         self._place = place
         self._logger = logger
         self._connection: adbc.AdbcConnection | None = None
+        self._reader: int | None = None
         self._close: t.Callable[[], t.Any] = lambda: None
 
     @contextlib.contextmanager
@@ -58,9 +60,16 @@ class Client:
             self.ask(queries.SESSION)
             yield
         finally:
-            # A lost connection has nothing to roll back, and the first error counts.
-            with contextlib.suppress(Exception):
-                connection.rollback()
+            self._end(connection)
+
+    def _end(self, connection: adbc.AdbcConnection) -> None:
+        if self._reader not in {None, threading.get_ident()}:
+            # It does not let go of the connection, and none may be used by two.
+            self.forget()
+            return
+        # A lost connection has nothing to roll back, and the first error counts.
+        with contextlib.suppress(Exception):
+            connection.rollback()
 
     def ask(self, sql: str) -> list[Row]:
         """Return all rows of a small answer."""
@@ -75,16 +84,26 @@ class Client:
         import pyarrow as pa  # noqa: PLC0415 not needed for --about
 
         self._logger.debug("%s: %s", subject, queries.DIALECT.without_literals(sql))
-        with self._explained(subject), self._statement(sql) as statement:
-            stream, _ = statement.execute_query()
-            with pa.RecordBatchReader.from_stream(stream) as reader:
-                yield from reader
+        self._reader = threading.get_ident()
+        try:
+            with self._explained(subject), self._statement(sql) as statement:
+                stream, _ = statement.execute_query()
+                with pa.RecordBatchReader.from_stream(stream) as reader:
+                    yield from reader
+        finally:
+            self._reader = None
 
     def cancel(self) -> None:
         """Let the server stop its present statement; from any thread."""
         if self._connection is not None:
             with contextlib.suppress(Exception):
                 self._connection.cancel()
+
+    def forget(self) -> None:
+        """Leave the connection alone for good, since another thread is in it."""
+        if isinstance(self._close, weakref.finalize):
+            self._close.detach()
+        self._connection = None
 
     def close(self) -> None:
         """Leave the server."""

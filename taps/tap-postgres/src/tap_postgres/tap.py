@@ -10,6 +10,7 @@ from dativo_core.sql.settings import (
     BATCH_CONFIG,
     DEFAULT_REPLICATION_METHOD,
     PARALLEL_CHUNKS,
+    PARALLEL_TABLES,
     STATE_INTERVAL_ROWS,
     STREAM_OPTIONS,
 )
@@ -72,6 +73,7 @@ SETTINGS = th.PropertiesList(
         "as strings, `null` sends null.",
     ),
     STATE_INTERVAL_ROWS,
+    PARALLEL_TABLES,
     PARALLEL_CHUNKS,
     BATCH_CONFIG,
     th.Property(

@@ -9,8 +9,8 @@ from collections import deque
 T = t.TypeVar("T")
 
 
-class AbandonedError(Exception):
-    """Nobody takes the result any more."""
+class AbandonedError(BaseException):
+    """Nobody takes the result any more: no failure, so nobody should report it."""
 
 
 class Lane(t.Generic[T]):

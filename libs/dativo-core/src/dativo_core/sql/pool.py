@@ -16,6 +16,12 @@ class Closes(t.Protocol):
     def close(self) -> None:
         """Leave it."""
 
+    def cancel(self) -> None:
+        """Let it stop the present statement; from any thread."""
+
+    def forget(self) -> None:
+        """Leave the connection alone for good, since another thread is in it."""
+
 
 C = t.TypeVar("C", bound=Closes)
 
@@ -30,19 +36,34 @@ class Pool(t.Generic[C]):
     def __init__(self, connect: Callable[[], C]) -> None:
         self._connect = connect
         self._idle: list[C] = []
+        self._lent: list[C] = []
         self._guard = threading.Lock()
 
     @contextlib.contextmanager
     def lend(self) -> Iterator[C]:
         """Lend a connection for a block."""
         with self._guard:
-            client = self._idle.pop() if self._idle else None
-        client = self._connect() if client is None else client
+            client = self._idle.pop() if self._idle else self._connect()
+            self._lent.append(client)
         try:
             yield client
         finally:
             with self._guard:
+                self._lent.remove(client)
                 self._idle.append(client)
+
+    def cancel(self) -> None:
+        """Let the server stop what it does for those who have borrowed."""
+        with self._guard:
+            lent = [*self._lent]
+        for client in lent:
+            client.cancel()
+
+    def forget(self) -> None:
+        """Leave alone what is still lent when nobody waits any more."""
+        with self._guard:
+            for client in self._lent:
+                client.forget()
 
     def close(self) -> None:
         """Close what is not lent."""

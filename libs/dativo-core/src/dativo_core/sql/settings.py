@@ -35,6 +35,13 @@ PARALLEL_CHUNKS = th.Property(
     description="How many chunks of a table a full load reads at the same time, each "
     "on a connection of its own; all see the same moment.",
 )
+PARALLEL_TABLES = th.Property(
+    "parallel_tables",
+    th.IntegerType(minimum=1),
+    default=1,
+    description="How many tables are read at the same time, each on connections of its "
+    "own.",
+)
 BATCH_CONFIG = th.Property(
     "batch_config",
     th.ObjectType(

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import sys
 import time
 import typing as t
 
@@ -14,13 +13,13 @@ from singer_sdk import Stream
 from singer_sdk.helpers._batch import BaseBatchFileEncoding
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.io_base import SingerWriter
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Metadata
 
 from dativo_core.batch_files import batch_config
 from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import ExactSchema
+from dativo_core.sql.output import LineWriter
 from dativo_core.sql.progress import Meter
 from dativo_core.sql.reading import Progress, Source
 
@@ -33,6 +32,7 @@ if t.TYPE_CHECKING:
 
     from dativo_core.batch_files import BatchConfig
     from dativo_core.sql.batches import BatchWriter
+    from dativo_core.sql.journal import Journal
     from dativo_core.sql.reading import Event, FullLoad, Reader
     from dativo_core.sql.relation import Column, Relation, Value
     from dativo_core.sql.tap import SqlTap
@@ -122,19 +122,14 @@ class SqlStream(Stream):
     # How a sync runs
 
     def _write_schema_message(self) -> None:
-        """Say first which stream comes next, and what this run starts from.
-
-        `currently_syncing` is Singer's word for it. A target that has not seen the
-        STATE without it knows that the tap was cut.
-        """
-        t.cast("dict[str, t.Any]", self.tap_state)["currently_syncing"] = self.name
-        self._remember(dict(self.stream_state), write=True)
+        """Say first which stream comes next, and what this run starts from."""
+        self._journalise(functools.partial(self._journal.begin, self.name))
         super()._write_schema_message()
 
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Keep the version of a load that goes on."""
         # Without a key the target could not merge rows that changed between two runs.
-        state = dict(self.stream_state) if self.primary_keys else {}
+        state = self._bookmark if self.primary_keys else {}
         self._load = self._reader.plan(self._source(), state, full_table_version)
         self._stream_version = self._load.version
         super()._write_activate_version_message(self._stream_version)
@@ -194,7 +189,7 @@ class SqlStream(Stream):
 
     def _total(self) -> int | None:
         """Return about how many rows this run reads, if anybody knows."""
-        is_part = self._source().where or self.stream_state
+        is_part = self._source().where or self._bookmark
         is_full = self.replication_method == "FULL_TABLE"
         return self._relation.rows if is_full and not is_part else None
 
@@ -204,8 +199,8 @@ class SqlStream(Stream):
             rows = self._batch_config.rows if self._batch_config else 0
             source = dataclasses.replace(source, native=True, state_rows=rows)
         if self.replication_method == "INCREMENTAL":
-            state = dict(self.stream_state)
-            return self._reader.incremental(source, self._cursor(), state)
+            cursor = self._cursor()
+            return self._reader.incremental(source, cursor, self._bookmark)
         if self.replication_method != "FULL_TABLE":
             msg = f"Stream '{self.name}' asks for {self.replication_method}."
             raise ConfigurationError(msg, hint="Use FULL_TABLE or INCREMENTAL.")
@@ -261,7 +256,7 @@ class SqlStream(Stream):
     # How messages leave
 
     def _can_write_blocks(self) -> bool:
-        is_plain = type(self._tap.message_writer) is SingerWriter
+        is_plain = type(self._tap.message_writer) is LineWriter
         [first, *others] = self.stream_maps
         return (
             is_plain
@@ -300,36 +295,44 @@ class SqlStream(Stream):
             yield block
 
     def _write_blocks(self, batch: pa.RecordBatch) -> None:
-        # The SDK writes its messages as text, above this buffer, and flushes each.
-        sys.stdout.flush()
-        for block in self._lines(batch):
-            sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()
-        self.state_manager.is_flushed = False
+        t.cast("LineWriter", self._tap.message_writer).write_blocks(self._lines(batch))
 
     def _decoded(self, batch: pa.RecordBatch) -> Iterator[dict[str, t.Any]]:
         for block in self._lines(batch):
             for line in bytes(block).splitlines():
                 yield json.loads(line)["record"]
 
+    # What is remembered
+
+    @property
+    def _journal(self) -> Journal:
+        return t.cast("SqlTap", self._tap).journal
+
+    @functools.cached_property
+    def _bookmark(self) -> dict[str, t.Any]:
+        """Where this run begins, and how far it has come."""
+        return self._journal.bookmark(self.name)
+
     def _remember(self, state: dict[str, t.Any], *, write: bool) -> None:
-        self.stream_state.clear()
-        self.stream_state.update(state)
-        self.state_manager.is_flushed = False
-        if write:
-            self._write_state_message()
+        self._bookmark = state
+        note = functools.partial(self._journal.remember, self.name, state, write=write)
+        self._journalise(note, is_barrier=True)
 
     def _finish(self, *, write: bool) -> None:
-        """Say which stream comes next: only the last STATE of a run names none."""
-        state = t.cast("dict[str, t.Any]", self.tap_state)
-        following = t.cast("SqlTap", self._tap).following
-        state["currently_syncing"] = following.get(self.name)
-        if state["currently_syncing"] is None:
-            del state["currently_syncing"]
-        if self.replication_method != "FULL_TABLE":
-            self._remember(dict(self.stream_state), write=write)
-            return
-        if write and self._stream_version is not None:
-            # Said once more at the end, it proves that the load is whole.
-            super()._write_activate_version_message(self._stream_version)
-        self._remember({}, write=write)
+        bookmark = self._bookmark
+        if self.replication_method == "FULL_TABLE":
+            bookmark = {}
+            if write and self._stream_version is not None:
+                # Said once more at the end, it proves that the load is whole.
+                super()._write_activate_version_message(self._stream_version)
+        note = functools.partial(self._journal.finish, self.name, bookmark, write=write)
+        self._journalise(note, is_barrier=True)
+
+    def _journalise(
+        self, note: t.Callable[[], None], *, is_barrier: bool = False
+    ) -> None:
+        writer = self._tap.message_writer
+        if isinstance(writer, LineWriter):
+            writer.mark(note, is_barrier=is_barrier)
+        else:
+            note()
