@@ -6,10 +6,12 @@ import typing as t
 from dataclasses import dataclass
 
 from tap_postgres import full_load, incremental, queries
+from tap_postgres.digesting import PostgresDigesting
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dativo_core.sql.comparing import Digesting
     from dativo_core.sql.dialect import Dialect
     from dativo_core.sql.reading import Event, FullLoad, Source
     from dativo_core.sql.relation import Column
@@ -29,6 +31,11 @@ class PostgresReader:
     def dialect(self) -> Dialect:
         """How Postgres spells names."""
         return queries.DIALECT
+
+    @property
+    def digesting(self) -> Digesting:
+        """How Postgres digests values."""
+        return PostgresDigesting(self.connections)
 
     def plan(
         self,

@@ -10,6 +10,7 @@ if t.TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from dativo_core.sql.comparing import Digesting
     from dativo_core.sql.dialect import Dialect
     from dativo_core.sql.relation import Column, Relation, Value
 
@@ -90,6 +91,10 @@ class Reader(t.Protocol):
     @property
     def dialect(self) -> Dialect:
         """How the database spells names."""
+
+    @property
+    def digesting(self) -> Digesting:
+        """How the database digests values, for a comparison."""
 
     def plan(
         self, source: Source, state: Mapping[str, t.Any], version: int

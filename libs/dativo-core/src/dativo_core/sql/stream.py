@@ -19,12 +19,13 @@ from singer_sdk.singerlib import Metadata
 from dativo_core.batch_files import batch_config
 from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import ExactSchema
+from dativo_core.sql.comparing import SqlSide, is_digestible
 from dativo_core.sql.output import LineWriter
 from dativo_core.sql.progress import Meter
 from dativo_core.sql.reading import Progress, Source
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import pyarrow as pa
     from singer_sdk.helpers.types import Context, Record
@@ -192,6 +193,22 @@ class SqlStream(Stream):
         is_part = self._source().where or self._bookmark
         is_full = self.replication_method == "FULL_TABLE"
         return self._relation.rows if is_full and not is_part else None
+
+    @contextlib.contextmanager
+    def side(
+        self, columns: Collection[str], keys: tuple[str, ...]
+    ) -> Iterator[SqlSide]:
+        """Open a transaction that compares columns, those of the key first."""
+        chosen = [*keys, *(name for name in columns if name not in keys)]
+        values = {name: self._selected[name] for name in chosen}
+        source = dataclasses.replace(self._source(), columns=values)
+        with self._reader.digesting.asking() as ask:
+            yield SqlSide(source, keys, self._reader.digesting, ask)
+
+    @property
+    def digestible(self) -> list[str]:
+        """The columns whose values are printed alike everywhere."""
+        return [n for n, value in self._selected.items() if is_digestible(value)]
 
     def _events(self, *, native: bool = False) -> Iterator[Event]:
         source = self._source()
