@@ -87,6 +87,8 @@ class SqlTap(Tap):
         if count == 1 or not isinstance(writer, LineWriter):
             super().sync_all()
             return
+        # Made here, not by the first thread that asks.
+        _ = self.journal
         self._reset_state_progress_markers()
         if self.state:
             self.state_writer.write_state(self.state)
