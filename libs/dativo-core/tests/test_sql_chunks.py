@@ -141,7 +141,7 @@ def test_what_waits_is_bounded_by_bytes():
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_failure_comes_where_its_chunk_is(count):
     """All before it is good, and nothing comes after it."""
-    events = in_order(CHUNKS, [Reader(fails_at=50) for _ in range(count)])
+    events = in_order(CHUNKS, [Reader(fails_at=50) for _ in range(count)], 1_000)
     read = []
 
     with pytest.raises(ValueError, match="no 50"):

@@ -6,10 +6,13 @@ import contextlib
 import logging
 import threading
 
+import pyarrow.parquet as pq
 import pytest
 from dativo_core.errors import ConfigurationError
+from dativo_core.sql import reading
 from tap_postgres import connection
 from tap_postgres.client import Client
+from tap_postgres.connections import Connections
 
 ROWS = 2_000
 FIRST = 10_000
@@ -40,6 +43,25 @@ def test_chunks_come_as_from_one_connection(source, count):
     assert found.state == expected.state
 
 
+def test_a_small_table_takes_one_connection(source, monkeypatch):
+    """As many as its chunks, whatever the setting allows."""
+    counts = []
+    snapshot = Connections.snapshot
+
+    def counted(self, count):
+        counts.append(count)
+        return snapshot(self, count)
+
+    monkeypatch.setattr(Connections, "snapshot", counted)
+    source.sql("CREATE TABLE s (id int PRIMARY KEY)", "INSERT INTO s VALUES (1)")
+    source.sql("ANALYZE s", "CREATE TABLE u (id int PRIMARY KEY)", TABLE)
+
+    source.run(parallel_chunks=4)
+
+    # Nobody knows how large `u` is, which was never analysed.
+    assert counts == [1, 4, 4]
+
+
 def test_files_come_as_from_one_connection(source, tmp_path):
     """A file ends where a STATE covers it."""
     source.sql(TABLE)
@@ -53,6 +75,24 @@ def test_files_come_as_from_one_connection(source, tmp_path):
 
     assert len(found.of("BATCH")) == len(found.states) - 1 > 3
     assert found.records == []
+
+
+def test_large_files_are_read_in_small_chunks(source, tmp_path, monkeypatch):
+    """What waits for its turn is a chunk, not a file."""
+    monkeypatch.setattr(reading, "AHEAD_ROWS", 100)
+    source.sql(TABLE)
+    batches = {
+        "encoding": {"format": "parquet"},
+        "storage": {"root": str(tmp_path)},
+        "batch_size": 500,
+    }
+
+    found = source.run(parallel_chunks=2, batch_config=batches)
+
+    assert len(found.of("BATCH")) == 4
+    files = [m["manifest"][0].removeprefix("file://") for m in found.of("BATCH")]
+    ids = [i for file in files for i in pq.read_table(file)["id"].to_pylist()]
+    assert ids == list(range(1, ROWS + 1))
 
 
 @contextlib.contextmanager

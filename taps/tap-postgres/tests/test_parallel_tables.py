@@ -164,8 +164,8 @@ def test_a_failure_ends_the_run_with_its_own_words(source, tables):
     assert source.database.query(query) == [(0,)]
 
 
-@pytest.fixture
-def flood(source, tmp_path):
+@pytest.fixture(params=["parallel_tables", "parallel_chunks"])
+def flood(source, tmp_path, request):
     """A process that has much to write, and waits for its reader."""
     source.sql(
         *(
@@ -175,7 +175,7 @@ def flood(source, tmp_path):
         )
     )
     path = tmp_path / "config.json"
-    settings = {"parallel_tables": 3, "state_interval_rows": 5_000}
+    settings = {request.param: 3, "state_interval_rows": 5_000}
     path.write_text(json.dumps({**source.config, **settings}))
     command = [sys.executable, "-m", "tap_postgres", "--config", str(path)]
     with subprocess.Popen(

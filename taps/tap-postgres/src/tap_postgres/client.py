@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
 Row: t.TypeAlias = "tuple[t.Any, ...]"
 
 _BATCH_BYTES = 4_000_000
+_PATIENCE_SECONDS = 2.0
 _BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
@@ -95,6 +96,12 @@ class Client:
 
     def cancel(self) -> None:
         """Let the server stop its present statement; from any thread."""
+        # libpq asks on a connection of its own, and waits for a server that is gone.
+        asking = threading.Thread(target=self._cancel, daemon=True)
+        asking.start()
+        asking.join(_PATIENCE_SECONDS)
+
+    def _cancel(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(Exception):
                 self._connection.cancel()

@@ -80,7 +80,7 @@ class PagedLoad:
     def events(self, source: Source) -> Iterator[Event]:
         """Read what changed on the pages that are done, then the other pages."""
         load = self.load
-        with self.connections.snapshot(source.parallel) as clients:
+        with self.connections.snapshot(source.workers) as clients:
             client = clients[0]
             snapshot = ask_snapshot(client)
             layout = ask_layout(client, self.table)
@@ -123,17 +123,19 @@ def _by_pages(
     pages = Pages(
         load.next_page,
         layout.last_page,
-        chunk_rows=source.state_rows,
+        chunk_rows=source.chunk_rows,
         rows=source.relation.rows or 0,
         pages=layout.pages,
     )
-    rows = 0
-    for chunk, batch in in_order(pages, readers):
+    rows = since = 0
+    for chunk, batch in in_order(pages, readers, source.ahead_bytes):
         if batch is not None:
             rows += batch.num_rows
             yield batch
             continue
         pages.learn(chunk, rows)
-        rows = 0
+        rows, since = 0, since + rows
         load = replace(load, next_page=chunk.end)
-        yield Progress({"full_table": load.to_state()})
+        if source.chunk_rows == source.state_rows or since >= source.state_rows:
+            since = 0
+            yield Progress({"full_table": load.to_state()})

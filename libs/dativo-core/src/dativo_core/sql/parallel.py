@@ -19,7 +19,6 @@ if t.TYPE_CHECKING:
 C = t.TypeVar("C")
 C_contra = t.TypeVar("C_contra", contravariant=True)
 
-MAX_BYTES = 64 * 2**20
 # So that no connection waits for the planner, and a cut costs few chunks.
 _AHEAD = 2
 _PATIENCE_SECONDS = 5.0
@@ -36,7 +35,7 @@ class ChunkReader(t.Protocol[C_contra]):
 
 
 def in_order(
-    chunks: Iterable[C], readers: Sequence[ChunkReader[C]], max_bytes: int = MAX_BYTES
+    chunks: Iterable[C], readers: Sequence[ChunkReader[C]], max_bytes: int
 ) -> Iterator[tuple[C, pa.RecordBatch | None]]:
     """Yield the batches of chunk after chunk, and None where one is whole.
 

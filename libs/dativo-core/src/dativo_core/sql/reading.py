@@ -16,6 +16,9 @@ if t.TYPE_CHECKING:
 
 State: t.TypeAlias = "dict[str, t.Any]"
 
+AHEAD_BYTES = 64 * 2**20
+AHEAD_ROWS = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -36,6 +39,7 @@ class Source:
         state_rows: About how many rows lie between two states.
         limit: Read no more rows than this (for a test of the connection).
         parallel: How many chunks may be read at the same time.
+        ahead_bytes: How much of them may wait for its turn.
         native: Ask for the types of a BATCH file, not for those of RECORD lines.
     """
 
@@ -46,12 +50,29 @@ class Source:
     state_rows: int
     limit: int | None = None
     parallel: int = 1
+    ahead_bytes: int = AHEAD_BYTES
     native: bool = False
 
     @property
     def name(self) -> str:
         """The quoted, qualified relation."""
         return self.dialect.qualified(self.relation.schema, self.relation.name)
+
+    @property
+    def workers(self) -> int:
+        """How many connections pay off: no more than the table has chunks."""
+        rows = self.relation.rows
+        if rows is None:
+            return self.parallel
+        return min(self.parallel, 1 + rows // self.chunk_rows)
+
+    @property
+    def chunk_rows(self) -> int:
+        """About how many rows a connection reads at once."""
+        if self.parallel == 1:
+            return self.state_rows
+        # A chunk that is read ahead must fit into what may wait.
+        return min(self.state_rows, AHEAD_ROWS)
 
     @property
     def subject(self) -> str:

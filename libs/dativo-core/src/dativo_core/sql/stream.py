@@ -22,7 +22,7 @@ from dativo_core.exact_schema import ExactSchema
 from dativo_core.sql.comparing import SqlSide, is_digestible
 from dativo_core.sql.output import LineWriter
 from dativo_core.sql.progress import Meter
-from dativo_core.sql.reading import Progress, Source
+from dativo_core.sql.reading import AHEAD_BYTES, Progress, Source
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -242,6 +242,7 @@ class SqlStream(Stream):
             # One more than allowed shows that there are more.
             limit=None if limit is None else limit + 1,
             parallel=1 if limit else self.config.get("parallel_chunks", 1),
+            ahead_bytes=AHEAD_BYTES // self.config.get("parallel_tables", 1),
         )
 
     @functools.cached_property
