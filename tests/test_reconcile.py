@@ -140,3 +140,30 @@ def test_what_is_not_there_is_named(pipeline, compare, stream, words):
     assert done.code == 78
     assert words in done.stderr
     assert report is None
+
+
+def test_rows_that_are_marked_as_deleted_are_not_there(pipeline, compare):
+    """They stay in the table, with the time of their deletion."""
+    pipeline.source.execute(
+        "CREATE TABLE t (a int PRIMARY KEY, _sdc_deleted_at timestamptz);"
+        "INSERT INTO t VALUES (1, NULL), (2, now())"
+    )
+    pipeline.run()
+    pipeline.source.execute("DELETE FROM t WHERE a = 2")
+
+    done, report = compare("public-t")
+
+    assert (done.code, report["table_rows"]) == (0, 1)
+
+
+def test_a_tap_that_is_not_installed_is_named(alone):
+    """With the package that has it."""
+    done = alone(
+        [
+            *(PROGRAMS / "dativo", "reconcile", "tap-nothing", "target-dativo"),
+            *("--stream", "x", "--warehouse", "none"),
+        ]
+    )
+
+    assert done.code == 78
+    assert "Install dativo-tap-nothing" in done.stderr

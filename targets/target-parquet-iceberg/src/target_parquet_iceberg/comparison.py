@@ -21,6 +21,8 @@ if t.TYPE_CHECKING:
     from dativo_core.reconciling import DigestedRow, Row, Slice
     from pyiceberg.table import Table
 
+_ROWS_AT_ONCE = 10_000
+
 
 def open_stream(config: Mapping[str, t.Any], stream: str) -> Table:
     """Open the table of a stream.
@@ -60,16 +62,24 @@ class TableSide:
 
     def slices(self) -> dict[str, Slice]:
         """Count and sum up."""
-        return summed(self._digested())
+        return summed(row for rows in self._scan() for row in self._digested(rows))
 
     def rows(self, slices: Collection[str]) -> Iterator[Row]:
         """List the rows of some slices."""
         chosen = set(slices)
-        for row in self._digested():
-            if row.slice in chosen:
-                yield row.key, row.digest
+        for rows in self._scan():
+            keys = [_texts(column) for column in rows.columns[: self._keys]]
+            found = digests(zip(*keys, strict=True), self._keys)
+            places = [at for at, row in enumerate(found) if row.slice in chosen]
+            if places:
+                for row in self._digested(rows.take(pa.array(places))):
+                    yield row.key, row.digest
 
-    def _digested(self) -> Iterator[DigestedRow]:
+    def _digested(self, rows: pa.RecordBatch) -> Iterator[DigestedRow]:
+        texts = [_texts(column) for column in rows.columns]
+        return digests(zip(*texts, strict=True), self._keys)
+
+    def _scan(self) -> Iterator[pa.RecordBatch]:
         if self._snapshot is None:
             return
         scan = self._table.scan(
@@ -78,8 +88,10 @@ class TableSide:
         if DELETED_AT.name in self._table.schema().column_names:
             scan = scan.filter(f"{DELETED_AT.name} IS NULL")
         for batch in scan.to_arrow_batch_reader():
-            texts = [_texts(batch.column(name)) for name in self._columns]
-            yield from digests(zip(*texts, strict=True), self._keys)
+            rows = batch.select(self._columns)
+            # As Python's text they take many times the room.
+            for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
+                yield rows.slice(start, _ROWS_AT_ONCE)
 
 
 def _texts(column: pa.Array) -> list[str | None]:
