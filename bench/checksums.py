@@ -23,10 +23,11 @@ _POSTGRES = {
     "timestamptz": "(extract(epoch FROM {c}) * 1000000)::bigint::text",
     "boolean": "{c}::int::text",
     "jsonb": "replace({c}::text, ' ', '')",
-    "text[]": "array_to_string({c}, ',')",
-    "integer[]": "array_to_string({c}, ',')",
+    "text[]": "array_to_string({c}, ',', '~')",
+    "integer[]": "array_to_string({c}, ',', '~')",
     "numeric": "{c}::numeric(38,9)::text",
 }
+_ELEMENTS = "array_to_string([coalesce(CAST(x AS VARCHAR), '~') FOR x IN {c}], ',')"
 _DUCKDB = {
     "bigint": "CAST({c} AS BIGINT)",
     "integer": "CAST({c} AS INTEGER)",
@@ -35,8 +36,8 @@ _DUCKDB = {
     "timestamptz": "epoch_us({c})",
     "boolean": "CAST(CAST({c} AS BOOLEAN) AS INTEGER)",
     "jsonb": "replace({c}, ' ', '')",
-    "text[]": "array_to_string({c}, ',')",
-    "integer[]": "array_to_string({c}, ',')",
+    "text[]": _ELEMENTS,
+    "integer[]": _ELEMENTS,
     "numeric": "CAST({c} AS DECIMAL(38, 9))",
 }
 # Where a result is CSV, a moment is text as well.

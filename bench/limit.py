@@ -21,9 +21,9 @@ if t.TYPE_CHECKING:
 BATCH_BYTES = "4000000"
 
 
-def main(dsn: str, table: str, output: str) -> None:
+def write(dsn: str, table: tables.Table, output: str) -> None:
     """Stream the table into the file, batch by batch."""
-    batches = read(dsn, tables.TABLES[table])
+    batches = read(dsn, table)
     first = next(batches)
     with pq.ParquetWriter(output, first.schema, compression="zstd") as writer:
         writer.write_batch(first)
@@ -62,4 +62,5 @@ def _plain(column: pa.Array, digits: tuple[int, int] | None) -> pa.Array:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).read_text(encoding="utf-8"), *sys.argv[2:])
+    address, name, file = sys.argv[1:]
+    write(Path(address).read_text(encoding="utf-8"), tables.TABLES[name], file)

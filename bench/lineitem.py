@@ -19,6 +19,6 @@ def fill(database: Database, rows: int) -> None:
     with lake.connect(extensions=("tpch",)) as engine:
         engine.execute(f"CALL dbgen(sf = {rows / _ROWS_OF_FACTOR_1})")
         names = ", ".join(column.name for column in LINEITEM.columns)
-        lines = engine.sql(f"SELECT {names} FROM lineitem").fetch_arrow_reader(100_000)  # noqa: S608 our own names
+        lines = engine.sql(f"SELECT {names} FROM lineitem").to_arrow_reader(100_000)  # noqa: S608 our own names
         with database.connect(autocommit=True) as connection, connection.cursor() as it:
             it.adbc_ingest(LINEITEM.name, lines, mode="append")
