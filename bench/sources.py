@@ -113,7 +113,9 @@ def started(names: Collection[str]) -> Iterator[Mapping[str, Source]]:
             postgres = servers.enter_context(PostgresServer())
             found["postgres"] = PostgresSource(postgres)
         if "mysql" in names:
-            server = servers.enter_context(_maria_server()())
+            # Files that this process writes are read by the server itself.
+            settings = {"secure-file-priv": ""}
+            server = servers.enter_context(_maria_server()(settings=settings))
             found["mysql"] = MysqlSource(server, postgres)
         yield found
 
