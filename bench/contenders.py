@@ -214,12 +214,14 @@ CONTENDERS = {
         (_TAP.replace("tap-postgres", "tap-mysql"), _TARGET),
         "lake.bench_{table}",
         data="mysql",
+        most_rounds=2,
     ),
     "mysql-batch": Contender(
         "tap-mysql \\| target-dativo, BATCH to Iceberg",
         (_BATCHES.replace("tap-postgres", "tap-mysql"), _TARGET),
         "lake.bench_{table}",
         data="mysql",
+        most_rounds=2,
     ),
     "mysql-dlt-parquet": Contender(
         "dlt, connectorx to Parquet files",
@@ -227,13 +229,7 @@ CONTENDERS = {
         "'{work}/dlt/bench/{table}/*.parquet'",
         peers=("dlt",),
         data="mysql",
-    ),
-    "mysql-rivet": Contender(
-        "rivet-cli to zstd Parquet files",
-        (_RIVET,),
-        _RIVET_FILES,
-        peers=("rivet",),
-        data="mysql",
+        most_rounds=2,
     ),
     "mysql-pipelinewise": Contender(
         "pipelinewise-tap-mysql \\| meltanolabs-target-csv",
@@ -289,7 +285,11 @@ SETTINGS: dict[str, dict[str, object]] = {
         },
     },
     "rivet.json": {
-        "source": {"type": "{source}", "url_file": "{data}/dsn.txt"},
+        "source": {
+            "type": "postgres",
+            "url_file": "{data}/dsn.txt",
+            "tuning": {"profile": "fast"},
+        },
         "exports": [
             {
                 "name": "{table}",

@@ -102,7 +102,6 @@ class Course:
             peers=PEERS,
             programs=OURS / "bin",
             rows=self._asked,
-            source=self._data.source,
             table=table.name if table else names[0],
             tables=",".join(names),
             work=self._work,

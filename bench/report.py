@@ -141,8 +141,9 @@ def _losses(results: Results, parts: Parts) -> Iterator[str]:
         for bar, figure in measured(results, parts)
         if not bar.is_met(figure)
     ]
-    lost = [cells for pair in _pairs(results) for cells in _loss(*pair, results)]
-    if not results.runs:
+    pairs = list(_pairs(results))
+    lost = [cells for pair in pairs for cells in _loss(*pair, results)]
+    if not pairs:
         return
     yield "## Where we lose\n"
     yield from (*missed, "") if missed else ()

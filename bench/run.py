@@ -25,9 +25,7 @@ from progress import say
 from race import Race
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-PARTS = "parts"
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     order = {"names": names, "rows": options.rows, "rounds": options.rounds}
     journal = Journal(options.journal, order | {"commit": commit()})
     load = os.getloadavg()[0]
-    needed = {DATA[CONTENDERS[name].data].source for name in names} | {"postgres"}
+    needed = {DATA[CONTENDERS[name].data].source for name in names}
     with tempfile.TemporaryDirectory() as folder, sources.started(needed) as servers:
         race = Race(servers, options.rows, Path(folder), journal)
         results = race.run(names, options.rounds)
-        parts = {} if options.only else measured(servers, options.rows, Path(folder))
+        parts = {} if options.only else measured(options.rows, Path(folder))
         versions = [server.version for server in servers.values()]
     text = report.page(results, parts, versions, load)
     sections.write(options.output, "bench", text)
@@ -100,15 +98,11 @@ def install_all(names: Sequence[str]) -> None:
         install(peer)
 
 
-def measured(
-    servers: Mapping[str, sources.Source], rows: int, folder: Path
-) -> dict[str, float]:
-    """Measure parts by themselves, on as many rows as the pipes."""
+def measured(rows: int, folder: Path) -> dict[str, float]:
+    """Measure parts by themselves, on the rows that the pipes have moved."""
     say("parts: Parquet files, and a tap's records ...")
-    place, found = folder / PARTS, folder / f"{PARTS}.json"
-    place.mkdir()
-    servers["postgres"].make(DATA["orders"].tables, rows, place)
-    dsn, charges = place / "dsn.txt", rows // DATA["charges"].share
+    found = folder / "parts.json"
+    dsn, charges = folder / "data/orders/dsn.txt", rows // DATA["charges"].share
     command = (OURS / "bin" / "python", BENCH / "parts.py", dsn, str(charges), found)
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
     parts: dict[str, float] = json.loads(found.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from contenders import CONTENDERS, DATA, PREPARED, SETTINGS
 
 PLACES = {
     *("bench", "data", "made_by", "peers", "programs"),
-    *("rows", "source", "table", "tables", "work"),
+    *("rows", "table", "tables", "work"),
 }
 
 
