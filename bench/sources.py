@@ -125,8 +125,8 @@ def has_mysql() -> bool:
     return importlib.util.find_spec(MYSQL) is not None
 
 
-def _maria_server() -> Callable[[], t.Any]:
-    server: Callable[[], t.Any] = importlib.import_module(MYSQL).MariaServer
+def _maria_server() -> Callable[..., t.Any]:
+    server: Callable[..., t.Any] = importlib.import_module(MYSQL).MariaServer
     return server
 
 
