@@ -203,9 +203,10 @@ def page(measured: Mapping[Point, Mapping[str, Run]], load: float) -> str:
             for way, run in found.items()
         ),
         "",
+        *trends(measured),
         *memory(measured),
     ]
-    return "\n".join((*lines, "", *report.machine(["PostgreSQL, private"], load)))
+    return "\n".join((*lines, "", *report.machine((), load)))
 
 
 def _cells(point: Point, way: str, run: Run) -> Iterator[str]:
@@ -215,8 +216,29 @@ def _cells(point: Point, way: str, run: Run) -> Iterator[str]:
     yield f"{run.seconds:.2f}"
     yield " + ".join(f"{cost.cpu_seconds:.2f}" for cost in run.costs)
     yield " + ".join(f"{cost.peak_bytes / 1e6:.0f}" for cost in run.costs)
+    yield f"{_of_a_value(point, run):.2f}"
+
+
+def _of_a_value(point: Point, run: Run) -> float:
+    """Return the CPU microseconds that a value takes."""
     values = point.all_rows * point.columns
-    yield f"{figures.cpu_seconds([run]) / values * 1e6:.2f}"
+    return figures.cpu_seconds([run]) / values * 1e6
+
+
+def trends(measured: Mapping[Point, Mapping[str, Run]]) -> Iterator[str]:
+    """Say how the cost of a value changes from the first point of an axis to the last.
+
+    A way that is missing at an end is compared where it has run.
+    """
+    for axis in dict.fromkeys(point.data.title for point in measured):
+        of_axis = {at: it for at, it in measured.items() if at.data.title == axis}
+        for way in next(iter(of_axis.values())):
+            first, *_, last = (at for at, found in of_axis.items() if way in found)
+            before, after = (_of_a_value(at, measured[at][way]) for at in (first, last))
+            yield (
+                f"- {WAYS[way].title}: a value takes {after / before:.2f} times the "
+                f"CPU at {last.title} of what it takes at {first.title}."
+            )
 
 
 def memory(measured: Mapping[Point, Mapping[str, Run]]) -> Iterator[str]:

@@ -149,6 +149,18 @@ def test_points_keep_the_work_but_for_what_grows():
 KINDS = ("rows", "streams", "columns", "columns of a file")
 
 
+def test_the_cost_of_a_value_is_followed_along_an_axis():
+    """A way is compared with itself, from where it began to where it ended."""
+    points = list(growth.points(1, peers=True))[3:6]
+    runs = ({"pipe": run(1, (seconds, 1))} for seconds in (2, 3, 9))
+    measured = dict(zip(points, runs, strict=True))
+
+    [said] = growth.trends(measured)
+
+    assert said.startswith("- RECORD: a value takes 4.50 times the CPU at 100 streams")
+    assert said.endswith("at 1 stream.")
+
+
 @pytest.mark.parametrize(
     ("peak", "verdict"),
     [(119, "+19% from a tenth of the rows. Within"), (121, "Beyond"), (79, "Beyond")],
