@@ -152,8 +152,8 @@ TEXTS = Table(
         Column("id", "bigint", "n"),
         Column("title", "text", _sentence(6)),
         Column("author", "text", f"{_choice(_WORDS)} || ' Łódź'"),
-        Column("body", "text", f"repeat({_PROSE}, 12)"),
-        Column("reply", "text", f"CASE WHEN h % 2 = 0 THEN repeat({_PROSE}, 4) END"),
+        Column("body", "text", f"repeat({_PROSE}, 20)"),
+        Column("reply", "text", f"CASE WHEN h % 2 = 0 THEN repeat({_PROSE}, 8) END"),
         Column("url", "text", "'https://example.org/' || md5(n::text) || '?q=' || h"),
     ),
 )
