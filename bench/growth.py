@@ -249,7 +249,7 @@ def memory(measured: Mapping[Point, Mapping[str, Run]]) -> Iterator[str]:
             pairs = zip(fewer[way].costs, more[way].costs, strict=True)
             for before, after in pairs:
                 change = after.peak_bytes / before.peak_bytes - 1
-                is_flat = abs(change) <= MOST_GROWTH and after.peak_bytes < MOST_BYTES
+                is_flat = change <= MOST_GROWTH and after.peak_bytes < MOST_BYTES
                 yield (
                     f"- {WAYS[way].title}, {after.program}: "
                     f"{after.peak_bytes / 1e6:.0f} MB, {change:+.0%} from a tenth of "
