@@ -7,7 +7,11 @@ bit by bit, moments by their microseconds, decimals to nine digits behind the po
 
 from __future__ import annotations
 
+import json
 import typing as t
+from pathlib import Path
+
+import pyarrow as pa
 
 if t.TYPE_CHECKING:
     import duckdb
@@ -68,7 +72,7 @@ def in_duckdb(table: Table, *, is_text: bool = False) -> str:
 
 
 def in_lake(engine: duckdb.DuckDBPyConnection, rows: str) -> Facts:
-    """Return number and checksum of rows whose types DuckDB knows, nested or not.
+    """Return number and checksum of rows, and how many leaves their types have.
 
     Blanks in texts do not count, since JSON may be kept with or without them.
     """
@@ -78,11 +82,12 @@ def in_lake(engine: duckdb.DuckDBPyConnection, rows: str) -> Facts:
     )
     sql = f"SELECT count(*), sum(hash(({values}))) FROM {rows}"  # noqa: S608 our own
     [found] = engine.execute(sql).fetchall()
-    return tuple(map(str, found))
+    stored = engine.execute(f"SELECT * FROM {rows} LIMIT 0").to_arrow_table().schema  # noqa: S608 our own
+    return (*map(str, found), str(sum(_leaves(kind) for kind in stored.types)))
 
 
 def in_file(engine: duckdb.DuckDBPyConnection, singer: str, rows: str) -> Facts:
-    """Return number and checksum of the records of a Singer file.
+    """Return number and checksum of a Singer file's records, and its SCHEMA's leaves.
 
     Args:
         engine: It has the rows of the file's only stream, as they were stored.
@@ -94,7 +99,21 @@ def in_file(engine: duckdb.DuckDBPyConnection, singer: str, rows: str) -> Facts:
     columns = f"{{type: 'VARCHAR', record: 'STRUCT({fields})'}}"
     lines = f"read_json('{singer}', format = 'nd', columns = {columns})"
     records = f"(SELECT unnest(record) FROM {lines} WHERE type = 'RECORD')"  # noqa: S608 our own
-    return in_lake(engine, records)
+    with Path(singer).open(encoding="utf-8") as file:
+        declared = json.loads(next(file))["schema"]
+    return (*in_lake(engine, records)[:2], str(_declared(declared)))
+
+
+def _leaves(kind: pa.DataType) -> int:
+    if pa.types.is_list(kind):
+        return _leaves(kind.value_type)
+    return sum(_leaves(part.type) for part in kind) if pa.types.is_struct(kind) else 1
+
+
+def _declared(schema: dict[str, t.Any]) -> int:
+    if schema.get("items"):
+        return _declared(schema["items"])
+    return sum(map(_declared, schema.get("properties", {}).values())) or 1
 
 
 def _described(engine: duckdb.DuckDBPyConnection, rows: str) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import typing as t
 from pathlib import Path
 
 import checksums
+import duckdb
 import measure
 from contenders import PREPARED, SETTINGS
 from dativo_sandbox import lake
@@ -19,7 +20,6 @@ if t.TYPE_CHECKING:
 
     from checksums import Facts
     from contenders import Contender, Data
-    from duckdb import DuckDBPyConnection
     from sources import Source
     from tables import Table
 
@@ -108,19 +108,23 @@ class Course:
         )
 
     def _check(self, contender: Contender) -> None:
-        with self._opened() as engine:
-            pairs = list(self._compared(engine, contender))
+        try:
+            with self._opened() as engine:
+                pairs = list(self._compared(engine, contender))
+        except duckdb.Error as error:
+            msg = f"{contender.title}: its result cannot be read: {error}"
+            raise measure.FailedError(msg) from error
         for expected, found in pairs:
             if expected != found:
                 msg = f"{contender.title}: {found} arrived, and not {expected}."
                 raise measure.FailedError(msg)
 
-    def _opened(self) -> t.ContextManager[DuckDBPyConnection]:
+    def _opened(self) -> t.ContextManager[duckdb.DuckDBPyConnection]:
         warehouse = self._work / "lake"
         return lake.lake(warehouse) if warehouse.exists() else lake.connect()
 
     def _compared(
-        self, engine: DuckDBPyConnection, contender: Contender
+        self, engine: duckdb.DuckDBPyConnection, contender: Contender
     ) -> Iterator[tuple[Facts, Facts]]:
         """Yield what must have arrived, and what has, table by table."""
         if contender.result is None:

@@ -85,6 +85,16 @@ def test_a_result_with_other_values_does_not_count(ready):
         found.run(replace(contenders.LIMIT, data="narrow", result=wrong))
 
 
+def test_a_result_that_is_not_there_does_not_count(ready):
+    """A peer that stores nothing does not end the benchmark."""
+    found = ready("bench_nothing", DATA["narrow"])
+
+    with pytest.raises(FailedError, match="its result cannot be read"):
+        found.run(
+            replace(contenders.LIMIT, data="narrow", result="'{work}/no.parquet'")
+        )
+
+
 def test_a_program_that_fails_is_named(ready):
     """Its time counts for nothing."""
     found = ready("bench_fails", DATA["narrow"])
