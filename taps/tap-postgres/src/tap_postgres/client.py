@@ -70,7 +70,7 @@ class Client:
         """Stream an answer of any size; `subject` names it in messages."""
         import pyarrow as pa  # noqa: PLC0415 not needed for --about
 
-        self._logger.debug("%s: %s", subject, queries.without_literals(sql))
+        self._logger.debug("%s: %s", subject, queries.DIALECT.without_literals(sql))
         with self._explained(subject), self._statement(sql) as statement:
             stream, _ = statement.execute_query()
             with pa.RecordBatchReader.from_stream(stream) as reader:
