@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import axes
 import bars
 import figures
-import growth
+import growth_page
 import pytest
 import report
 import sections
@@ -135,7 +136,7 @@ def test_sections_of_a_page_are_replaced_one_by_one(tmp_path):
 
 def test_points_keep_the_work_but_for_what_grows():
     """Streams share their rows, and columns their values."""
-    points = list(growth.points(1, peers=True))
+    points = list(axes.points(1, peers=True))
 
     by = {kind: [it for it in points if it.data.title == kind] for kind in KINDS}
     assert [it.all_rows for it in by["rows"]] == [100_000, 1_000_000, 10_000_000]
@@ -151,11 +152,11 @@ KINDS = ("rows", "streams", "columns", "columns of a file")
 
 def test_the_cost_of_a_value_is_followed_along_an_axis():
     """A way is compared with itself, from where it began to where it ended."""
-    points = list(growth.points(1, peers=True))[3:6]
+    points = list(axes.points(1, peers=True))[3:6]
     runs = ({"pipe": run(1, (seconds, 1))} for seconds in (2, 3, 9))
     measured = dict(zip(points, runs, strict=True))
 
-    [said] = growth.trends(measured)
+    [said] = growth_page.trends(measured)
 
     assert said.startswith("- RECORD: a value takes 4.50 times the CPU at 100 streams")
     assert said.endswith("at 1 stream.")
@@ -167,14 +168,14 @@ def test_the_cost_of_a_value_is_followed_along_an_axis():
 )
 def test_memory_is_flat_or_not(peak, verdict):
     """Ten times the rows may take a fifth more memory."""
-    points = list(growth.points(1, peers=False))[:3]
+    points = list(axes.points(1, peers=False))[:3]
     peaks = (80, 100, peak)
     measured = {
         point: {"pipe": run(1, (1, megabytes))}
         for point, megabytes in zip(points, peaks, strict=True)
     }
 
-    [said] = growth.memory(measured)
+    [said] = growth_page.memory(measured)
 
     assert verdict in said
-    assert said in growth.page(measured, 0.0)
+    assert said in growth_page.page(measured, 0.0)
