@@ -226,9 +226,9 @@ def dlt(customers: int, latency: float) -> Result:
 
 def install(peer: str) -> None:
     """Give another project an environment of its own."""
-    import run  # noqa: PLC0415 the other benchmark, which needs much more
+    import environments  # noqa: PLC0415 of the other benchmark, which needs more
 
-    run.install(peer)
+    environments.install(peer)
 
 
 def tap(
