@@ -477,14 +477,12 @@ def test_metadata_columns(lake, say) -> None:
 
 def test_spilled_rows_are_all_there(lake, say, monkeypatch) -> None:
     """What goes to disk while it waits comes back in order."""
-    monkeypatch.setattr("target_parquet_iceberg.intake.BLOCK_BYTES", 100)
-    monkeypatch.setattr(
-        "target_parquet_iceberg.stage.Stage.__init__.__defaults__", (1,)
-    )
+    monkeypatch.setattr("target_parquet_iceberg.load.BLOCK_BYTES", 100)
+    monkeypatch.setattr("target_parquet_iceberg.load.LEAST_BLOCK_BYTES", 100)
     rows = [say.record("s", id=number, n=number) for number in range(100)]
     again = [say.record("s", id=number, n=-number) for number in range(100)]
     schema = say.schema("s", ("id",), id="integer", n="integer")
-    assert lake.load(schema, *rows, *again).code == 0
+    assert lake.load(schema, *rows, *again, buffer_max_bytes=1).code == 0
     assert lake.query("SELECT count(*), sum(n) FROM lake.s") == [(100, -4950)]
 
 

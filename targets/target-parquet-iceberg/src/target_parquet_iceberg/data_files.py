@@ -66,6 +66,8 @@ TARGET_BYTES = "write.target-file-size-bytes"
 TARGET_BYTES_DEFAULT = 256 * 2**20
 GROUP_BYTES = "write.parquet.row-group-size-bytes"
 GROUP_BYTES_DEFAULT = 256 * 2**20
+# What is written at once while more comes; it is held in memory meanwhile.
+PIECE_BYTES = 32 * 2**20
 _KNOWN_OPTIONS = frozenset(inspect.signature(pq.ParquetWriter.__init__).parameters)
 
 
@@ -88,6 +90,12 @@ class Sizes:
         part_bytes: int = part.rows.nbytes * part.num_rows // part.rows.num_rows
         groups = max(-(-part_bytes // limit), -(-part.num_rows // self.group_rows), 1)
         return -(-part.num_rows // groups)
+
+    def rows_at_once(self, piece: pa.Table) -> int:
+        """Return the most rows that a row group of such rows should have."""
+        limit = min(self.group_bytes, self.file_bytes, PIECE_BYTES)
+        rows: int = limit * piece.num_rows // max(1, piece.nbytes)
+        return max(1, min(rows, self.group_rows))
 
     def is_full(self, size: int, groups: int) -> bool:
         """Tell whether another row group would go beyond the file's limit."""
@@ -120,6 +128,23 @@ class DataFileWriter:
             # A loop variable would keep a window while the next one is copied.
             for files in map(self._write_window, windows(self._arrange(run))):
                 yield from files
+
+    def write_pieces(self, pieces: Iterable[pa.Table]) -> Iterator[DataFile]:
+        """Write pieces as row groups, for a table without partitions and order.
+
+        Args:
+            pieces: Rows that have the table's columns, of about one size.
+        """
+        filled = (piece for piece in pieces if piece.num_rows)
+        for first in filled:
+            # Bloom filters are sized before it is known what comes later.
+            most_rows = self._sizes.rows_at_once(first)
+            rest = itertools.chain([first], filled)
+            groups = itertools.chain.from_iterable(_cut(p, most_rows) for p in rest)
+            for group in groups:
+                place = Place(self._new_path(Record()), Record(), self._spec_id)
+                whole = itertools.chain([group], groups)
+                yield self._write_file(whole, most_rows, place)
 
     def rewrite(
         self, pieces: Iterable[pa.Table], old: DataFile, most_rows: int
@@ -183,8 +208,8 @@ class DataFileWriter:
                 for first in range(start, part.num_rows, group_rows)
             )
             partition = Record(*part.values)
-            path, spec_id = self._new_path(partition), self.metadata.default_spec_id
-            place = Place(path, partition, spec_id, is_sorted=True)
+            path = self._new_path(partition)
+            place = Place(path, partition, self._spec_id, is_sorted=True)
             file = self._write_file(groups, group_rows, place)
             files.append(file)
             start += file.record_count
@@ -253,6 +278,10 @@ class DataFileWriter:
             self.metadata.location, self.metadata.properties
         )
         return provider.new_data_location(name)
+
+    @property
+    def _spec_id(self) -> int:
+        return self.metadata.default_spec_id
 
     @property
     def _has_bare_names(self) -> bool:
@@ -355,6 +384,14 @@ class DataFileWriter:
     @cached_property
     def _path_ids(self) -> dict[str, int]:
         return parquet_path_to_id_mapping(self._stored_schema)
+
+
+def _cut(rows: pa.Table, most_rows: int) -> Iterator[pa.Table]:
+    """Cut rows into as few pieces as possible, all of about one size."""
+    count = -(-rows.num_rows // most_rows)
+    size = -(-rows.num_rows // count)
+    for start in range(0, rows.num_rows, size):
+        yield rows.slice(start, size)
 
 
 def _small(kind: pa.DataType) -> pa.DataType:

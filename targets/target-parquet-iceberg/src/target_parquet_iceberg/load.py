@@ -41,15 +41,31 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Json: t.TypeAlias = dict[str, t.Any]
 UNPARSED = "_unparsed"
+MEMORY_BYTES = 32 * 2**20
+# What of one stream is decoded at once; less, where there are many.
+BLOCK_BYTES = 8 * 2**20
+LEAST_BLOCK_BYTES = 2**19
+# How many streams write data files before their commit is due, or while others commit:
+# each has a thread and, on an object store, an upload.
+MOST_AHEAD = 4
+PREPARED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a commit is due: rows, bytes held, or seconds since the last one."""
+    """When a commit is due: rows, bytes held, or seconds since the last one.
+
+    Args:
+        rows: How many rows.
+        bytes: How many bytes of rows, wherever they are.
+        seconds: How long after the last commit.
+        memory: How many bytes of rows are held in memory at most, of all streams.
+    """
 
     rows: int = 1_000_000
     bytes: int = 512 * 2**20
     seconds: float = 60.0
+    memory: int = MEMORY_BYTES
 
 
 class Load:
@@ -87,6 +103,7 @@ class Load:
         self._told: Json = {}
         self._emitted: Json | None = None
         self._last_commit = clock()
+        self._block_bytes = BLOCK_BYTES
 
     def schema(self, message: messages.Schema) -> None:
         """Open a stream, or go on under its new schema.
@@ -108,6 +125,8 @@ class Load:
         if known is None:
             self._tables[message.stream] = plan.table
             self._streams[message.stream] = self._open(plan)
+            share = self._limits.memory // (2 * len(self._streams))
+            self._block_bytes = max(LEAST_BLOCK_BYTES, min(BLOCK_BYTES, share))
         elif known.declared != plan:
             self._decode(known)
             known.reshape(plan)
@@ -126,7 +145,7 @@ class Load:
             return
         intake = stream.intake
         intake.add(message)
-        if intake.is_block_full:
+        if intake.block_bytes >= self._block_bytes:
             self._decode(stream)
 
     def run(self, run: Run) -> Iterator[messages.Message]:
@@ -136,7 +155,7 @@ class Load:
         """
         stream = self._streams.get(run.stream)
         if stream is not None and stream.add_run(run):
-            if stream.intake.is_block_full:
+            if stream.intake.block_bytes >= self._block_bytes:
                 self._decode(stream)
             return
         halves = run.halves() if stream is not None else ()
@@ -223,9 +242,22 @@ class Load:
             self._batches.close()
         self._warehouse.maintain()
 
+    def abandon(self) -> None:
+        """Delete what no commit has taken, after a failure."""
+        for stream in self._streams.values():
+            stream.intake.stage.clear()
+
     def decode(self, stream: StreamLoad) -> None:
         """Decode the records of a stream so far."""
         self._decode(stream)
+
+    def make_room(self) -> None:
+        """Keep the rows in memory below their limit: the largest stream gives first."""
+        stages = {name: s.intake.stage for name, s in self._streams.items()}
+        while sum(s.memory_bytes for s in stages.values()) > self._limits.memory:
+            name = max(stages, key=lambda name: stages[name].memory_bytes)
+            count = sum(stage.is_ahead for stage in stages.values())
+            self._streams[name].make_room(may_begin=count < MOST_AHEAD)
 
     def refuse(self, stream: StreamLoad, letters: list[DeadLetter]) -> None:
         """Keep dead letters of a stream."""
@@ -317,11 +349,13 @@ class Load:
         return held
 
     def _publish(self, *, is_end: bool) -> list[str]:
-        return [
-            name
-            for name, stream in self._streams.items()
-            if not stream.commit(self._barrier, is_end=is_end)
-        ]
+        streams, held = list(self._streams.items()), []
+        for number, (name, stream) in enumerate(streams, 1):
+            for _, following in streams[number : number + PREPARED]:
+                following.prepare(self._barrier, is_end=is_end)
+            if not stream.commit(self._barrier, is_end=is_end):
+                held.append(name)
+        return held
 
     def _tell(self, held: list[str]) -> None:
         if self._barrier is None:
@@ -335,6 +369,7 @@ class Load:
 
     def _decode(self, stream: StreamLoad) -> None:
         self.refuse(stream, stream.decode())
+        self.make_room()
 
     def _refuse(
         self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"

@@ -15,11 +15,39 @@ _ROW = "__row"
 
 def last_by_key(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     """Keep the last row of every key, in order of arrival."""
-    numbered = rows.select(keys).append_column(_ROW, _numbers(rows.num_rows))
-    last = numbered.group_by(list(keys)).aggregate([(_ROW, "max")])
-    if last.num_rows == rows.num_rows:
-        return rows
-    return rows.take(last[f"{_ROW}_max"].combine_chunks().sort())
+    last = last_rows(rows.select(keys))
+    return rows if last is None else rows.take(last.sort())
+
+
+def last_rows(keys: pa.Table) -> pa.Array | None:
+    """Return the number of the last row of every key; None if it is all rows."""
+    if is_unique(keys):
+        return None
+    numbered = keys.append_column(_ROW, numbers(keys.num_rows))
+    last = numbered.group_by(keys.column_names).aggregate([(_ROW, "max")])
+    return last[f"{_ROW}_max"].combine_chunks()
+
+
+def are_alone(keys: pa.Table) -> pa.Array:
+    """Tell for each row whether no other one has its key."""
+    if is_unique(keys):
+        return pa.repeat(pa.scalar(value=True), keys.num_rows)
+    numbered = keys.append_column(_ROW, numbers(keys.num_rows))
+    groups = numbered.group_by(keys.column_names).aggregate(
+        [(_ROW, "min"), (_ROW, "count")]
+    )
+    single = groups.filter(pc.equal(groups[f"{_ROW}_count"], 1))
+    return pc.is_in(numbers(keys.num_rows), single[f"{_ROW}_min"].combine_chunks())
+
+
+def is_unique(keys: pa.Table) -> bool:
+    """Tell whether no two rows are the same."""
+    if keys.num_columns == 1 and not pa.types.is_nested(keys.schema.types[0]):
+        # A fifth of the memory that groups take.
+        count = pc.count_distinct(keys.column(0), mode="all").as_py()
+    else:
+        count = keys.group_by(keys.column_names).aggregate([]).num_rows
+    return bool(count == keys.num_rows)
 
 
 def hits(present: pa.Table, wanted: pa.Table) -> pa.Array:
@@ -29,9 +57,9 @@ def hits(present: pa.Table, wanted: pa.Table) -> pa.Array:
     """
     if wanted.num_columns == 1:
         return pc.is_in(present.column(0), wanted.column(0)).combine_chunks()
-    numbered = present.append_column(_ROW, _numbers(present.num_rows))
+    numbered = present.append_column(_ROW, numbers(present.num_rows))
     found = numbered.join(wanted, wanted.column_names, join_type="left semi")
-    return pc.is_in(_numbers(present.num_rows), found[_ROW].combine_chunks())
+    return pc.is_in(numbers(present.num_rows), found[_ROW].combine_chunks())
 
 
 def bounds(rows: pa.Table) -> dict[str, tuple[t.Any, t.Any]]:
@@ -51,5 +79,6 @@ def bounds(rows: pa.Table) -> dict[str, tuple[t.Any, t.Any]]:
     return found
 
 
-def _numbers(count: int) -> pa.Array:
-    return pa.array(range(count), pa.int64())
+def numbers(count: int) -> pa.Array:
+    """Return 0, 1, 2 and so on."""
+    return pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), count), start=-1)
