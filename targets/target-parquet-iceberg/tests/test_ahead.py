@@ -9,6 +9,8 @@ import pytest
 from pyiceberg.table import Table
 from target_parquet_iceberg import data_files
 from target_parquet_iceberg.ahead import AheadFiles
+from target_parquet_iceberg.catalogs import open_catalog
+from target_parquet_iceberg.settings import with_defaults
 from target_parquet_iceberg.snapshots import SnapshotWriter
 
 APPEND = {"load_method": "append-only"}
@@ -18,10 +20,8 @@ COMMIT_LATE = {"commit_interval_seconds": 3600}
 @pytest.fixture(autouse=True)
 def eager(monkeypatch):
     """Decode every record at once, and let single rows be row groups."""
-    for name in ("stream_load.LEAST_AHEAD_BYTES", "stream_load.LEAST_FILE_BYTES"):
-        monkeypatch.setattr(f"target_parquet_iceberg.{name}", 1)
-    for name in ("load.BLOCK_BYTES", "load.LEAST_BLOCK_BYTES"):
-        monkeypatch.setattr(f"target_parquet_iceberg.{name}", 1)
+    monkeypatch.setattr("target_parquet_iceberg.stream_load.LEAST_FILE_BYTES", 1)
+    monkeypatch.setattr("target_parquet_iceberg.load.LEAST_BLOCK_BYTES", 1)
 
 
 @pytest.fixture
@@ -259,6 +259,56 @@ def test_next_stream_is_written_while_one_commits(lake, load, say, monkeypatch) 
         (1,),
         (1,),
     ]
+
+
+def test_streams_are_uploaded_side_by_side(
+    lake, load, say, seaweed, bucket_prefix, monkeypatch
+) -> None:
+    """Files of several streams are open while rows come for all; none gets lost."""
+    open_at_once = []
+    threads = []
+    begin, write = AheadFiles.__init__, AheadFiles.write
+
+    def begun(self, *arguments):
+        begin(self, *arguments)
+        threads.append(self._thread)
+
+    def written(self, rows):
+        write(self, rows)
+        open_at_once.append(sum(thread.is_alive() for thread in threads))
+
+    monkeypatch.setattr(AheadFiles, "__init__", begun)
+    monkeypatch.setattr(AheadFiles, "write", written)
+    lake.folder.mkdir()
+    config = {
+        "warehouse": bucket_prefix,
+        "catalog": {"uri": f"sqlite:///{lake.folder}/catalog.db"},
+        "storage_options": {
+            "endpoint": seaweed.endpoint,
+            "access_key_id": seaweed.access_key,
+            "secret_access_key": seaweed.secret_key,
+            "region": seaweed.region,
+        },
+    }
+    names = ["a", "b", "c"]
+    messages = [say.schema(name, ("id",), id="integer", n="integer") for name in names]
+    for n in range(6):
+        messages += [say.record(name, id=n % 4, n=n) for name in names]
+        messages.append(say.state(**dict.fromkeys(names, n)))
+    outcome = load(*messages, **config)
+    assert (outcome.code, outcome.states) == (0, [messages[-1]["value"]])
+    assert max(open_at_once) == len(threads) == 3
+    with open_catalog(with_defaults(config)) as catalog:
+        for name in names:
+            table = catalog.load_table(("lake", name))
+            rows = table.scan().to_arrow().sort_by("id").to_pylist()
+            assert [(row["id"], row["n"]) for row in rows] == [
+                (0, 4),
+                (1, 5),
+                (2, 2),
+                (3, 3),
+            ]
+            assert len(table.snapshots()) == 1
 
 
 def test_largest_stream_gives_first(lake, load, say, ahead) -> None:

@@ -477,7 +477,6 @@ def test_metadata_columns(lake, say) -> None:
 
 def test_spilled_rows_are_all_there(lake, say, monkeypatch) -> None:
     """What goes to disk while it waits comes back in order."""
-    monkeypatch.setattr("target_parquet_iceberg.load.BLOCK_BYTES", 100)
     monkeypatch.setattr("target_parquet_iceberg.load.LEAST_BLOCK_BYTES", 100)
     rows = [say.record("s", id=number, n=number) for number in range(100)]
     again = [say.record("s", id=number, n=-number) for number in range(100)]

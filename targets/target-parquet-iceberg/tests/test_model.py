@@ -263,9 +263,7 @@ class LoadsEqualAModel(RuleBasedStateMachine):
 @pytest.mark.filterwarnings("ignore:Delete operation did not match any records")
 def test_every_history_leaves_what_the_model_holds(monkeypatch) -> None:
     """Whatever happens, the table is the multiset, or the dict, that it must be."""
-    monkeypatch.setattr("target_parquet_iceberg.stream_load.LEAST_AHEAD_BYTES", 1)
     monkeypatch.setattr("target_parquet_iceberg.load.LEAST_BLOCK_BYTES", 1)
-    monkeypatch.setattr("target_parquet_iceberg.load.BLOCK_BYTES", 1)
     run_state_machine_as_test(
         LoadsEqualAModel,
         settings=settings(

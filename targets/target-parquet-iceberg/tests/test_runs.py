@@ -158,6 +158,29 @@ def test_closed_reader_lets_the_thread_end() -> None:
     os.close(source)
 
 
+def test_lines_of_a_slow_tap_come_in_bundles(monkeypatch) -> None:
+    """What comes while the thread waits is one read; what came first is not late."""
+    source, sink = os.pipe()
+    parts: list[bytes] = []
+
+    class Watched(draining.Drain):
+        def _put(self, part: bytes) -> bool:
+            parts.append(part)
+            return super()._put(part)
+
+    def pause(_seconds: float) -> None:
+        if len(parts) == 1:
+            os.write(sink, b"2\n")
+            os.write(sink, b"3\n")
+            os.close(sink)
+
+    monkeypatch.setattr(draining, "sleep", pause)
+    os.write(sink, b"1\n")
+    assert b"".join(Watched(source).start()) == b"1\n2\n3\n"
+    assert parts == [b"1\n", b"2\n3\n"]
+    os.close(source)
+
+
 def test_files_without_descriptor_are_read_as_they_are() -> None:
     """Text and bytes in memory need no thread."""
     assert list(draining.chunks(io.StringIO("ä\n"))) == ["ä\n".encode()]

@@ -10,10 +10,10 @@ import contextlib
 import os
 import signal
 import threading
-import time
 import typing as t
 from collections import deque
 from functools import partial
+from time import sleep
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ class Drain:
                     break
                 if len(part) < GATHERED_BYTES:
                     # A tap that writes line by line would wake two threads for each.
-                    time.sleep(GATHERING_SECONDS)
+                    sleep(GATHERING_SECONDS)
         except OSError as error:
             self._error = error
         finally:

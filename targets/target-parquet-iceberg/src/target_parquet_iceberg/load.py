@@ -48,6 +48,8 @@ LEAST_BLOCK_BYTES = 2**19
 # How many streams write data files before their commit is due, or while others commit:
 # each has a thread and, on an object store, an upload.
 MOST_AHEAD = 4
+# Less is no row group of its own.
+LEAST_AHEAD_BYTES = 16 * 2**20
 PREPARED = 2
 
 
@@ -257,7 +259,8 @@ class Load:
         while sum(s.memory_bytes for s in stages.values()) > self._limits.memory:
             name = max(stages, key=lambda name: stages[name].memory_bytes)
             count = sum(stage.is_ahead for stage in stages.values())
-            self._streams[name].make_room(may_begin=count < MOST_AHEAD)
+            least = min(LEAST_AHEAD_BYTES, self._limits.memory // 2)
+            self._streams[name].make_room(least if count < MOST_AHEAD else None)
 
     def refuse(self, stream: StreamLoad, letters: list[DeadLetter]) -> None:
         """Keep dead letters of a stream."""

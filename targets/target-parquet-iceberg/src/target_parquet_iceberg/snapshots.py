@@ -147,7 +147,8 @@ class SnapshotWriter:
         deletes: list[DataFile] = []
         for task in self.tasks(within(bounds(wanted))):
             dead = dead_rows(self.io, task)
-            found = hits(self.keys(task, keys), wanted)
+            io = self._io_for(task.file)
+            found = hits(self.keys(task, keys, io), wanted)
             fresh = found if dead is None else pc.and_not(found, dead)
             count = pc.sum(fresh).as_py() or 0
             if not count:
@@ -155,7 +156,7 @@ class SnapshotWriter:
             spent = sum(file.file_size_in_bytes for file in removed)
             if self.rule.rewrites(task.file, count, spent):
                 gone = found if dead is None else pc.or_(found, dead)
-                added += self._write_kept(task.file, pc.invert(gone))
+                added += self._write_kept(task.file, pc.invert(gone), io)
                 removed.append(task.file)
             else:
                 deletes.append(self._delete(task.file, pc.indices_nonzero(fresh)))
@@ -283,10 +284,12 @@ class SnapshotWriter:
     def rewrite(self, file: DataFile, is_kept: pa.Array) -> list[DataFile]:
         """Write some rows of a file anew that no table lists yet."""
         self.replaced.append(file)
-        return self._write_kept(file, is_kept)
+        return self._write_kept(file, is_kept, self.io)
 
-    def _write_kept(self, file: DataFile, is_kept: pa.Array) -> list[DataFile]:
-        rows = chosen(pieces(self._io_for(file), self.metadata, file), is_kept)
+    def _write_kept(
+        self, file: DataFile, is_kept: pa.Array, io: FileIO
+    ) -> list[DataFile]:
+        rows = chosen(pieces(io, self.metadata, file), is_kept)
         runs = gathered(rows, RUN_BYTES, file.record_count)
         return [written for run in runs for written in self._write(run)]
 
@@ -311,9 +314,11 @@ class SnapshotWriter:
         """Read the rows of a file that no delete covers, piece by piece."""
         return live(self.io, self.metadata, task)
 
-    def keys(self, task: FileScanTask, names: Sequence[str]) -> pa.Table:
+    def keys(
+        self, task: FileScanTask, names: Sequence[str], io: FileIO | None = None
+    ) -> pa.Table:
         """Read the keys of all rows of a file, deleted ones too."""
-        found = pieces(self._io_for(task.file), self.metadata, task.file, names)
+        found = pieces(io or self.io, self.metadata, task.file, names)
         schema = self.arrow_schema()
         empty = pa.schema([schema.field(name) for name in names]).empty_table()
         return pa.concat_tables([empty, *(part.select(names) for part in found)])

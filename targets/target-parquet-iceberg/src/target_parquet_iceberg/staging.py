@@ -294,11 +294,13 @@ class Staging:
             return Delta(added=(*new.files, *writer.append(new.rows).added))
         # Of a key that comes twice the last row wins, whatever the rows are.
         stale = superseded(found.keys)
+        gone = []
         if commit.gone is not None:
-            stale = pc.or_(stale, hits(found.keys, commit.gone))
+            gone = [conform(commit.gone, found.keys.schema)]
+            stale = pc.or_(stale, hits(found.keys, gone[0])) if found.files else stale
         new = found.without(writer, stale)
-        gone = [found.keys] if new.files else []
-        gone += [] if commit.gone is None else [conform(commit.gone, found.keys.schema)]
+        if new.files:
+            gone.append(found.keys)
         keys = pa.concat_tables(gone) if gone else None
         delta = writer.upsert(new.rows, commit.keys, keys)
         return replace(delta, added=(*new.files, *delta.added))

@@ -28,8 +28,7 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.table import HeldFile, Table, Written
 
 Json: t.TypeAlias = dict[str, t.Any]
-# Less is no row group of its own.
-LEAST_AHEAD_BYTES = 16 * 2**20
+# A commit writes less by itself.
 LEAST_FILE_BYTES = 2**20
 
 
@@ -120,13 +119,16 @@ class StreamLoad:
             return False
         return self._table.adopts(replace(self._commit_to_come, files=(file,)))
 
-    def make_room(self, *, may_begin: bool) -> None:
+    def make_room(self, least: int | None) -> None:
         """Let go of rows in memory: to data files if that may be, else to disk.
 
         Rows that no STATE covers go to disk: they may have to be left out.
+
+        Args:
+            least: How many bytes are worth a data file; None if there are enough files.
         """
         stage, covered = self.intake.stage, self.intake.covered
-        if may_begin and stage.measure(covered) >= LEAST_AHEAD_BYTES:
+        if least is not None and stage.measure(covered) >= max(1, least):
             self._begin_ahead()
         if not (stage.is_ahead and stage.write_ahead(covered)):
             stage.spill()
