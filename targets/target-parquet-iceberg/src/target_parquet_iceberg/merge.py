@@ -41,12 +41,18 @@ def are_alone(keys: pa.Table) -> pa.Array:
 
 
 def is_unique(keys: pa.Table) -> bool:
-    """Tell whether no two rows are the same."""
-    if keys.num_columns == 1 and not pa.types.is_nested(keys.schema.types[0]):
-        # A fifth of the memory that groups take.
-        count = pc.count_distinct(keys.column(0), mode="all").as_py()
-    else:
-        count = keys.group_by(keys.column_names).aggregate([]).num_rows
+    """Tell whether no two rows are the same, in as little memory as possible."""
+    if keys.num_rows < 2:  # noqa: PLR2004
+        return True
+    kind = keys.schema.types[0]
+    if keys.num_columns > 1 or pa.types.is_nested(kind):
+        groups = keys.group_by(keys.column_names, use_threads=False).aggregate([])
+        return bool(groups.num_rows == keys.num_rows)
+    if pa.types.is_integer(kind) or pa.types.is_temporal(kind):
+        ordered = keys.column(0).combine_chunks().sort()
+        differ = pc.not_equal(ordered.slice(1), ordered.slice(0, len(ordered) - 1))
+        return bool(pc.all(differ, min_count=0).as_py())
+    count = pc.count_distinct(keys.column(0), mode="all").as_py()
     return bool(count == keys.num_rows)
 
 
@@ -55,11 +61,28 @@ def hits(present: pa.Table, wanted: pa.Table) -> pa.Array:
 
     Both tables hold the key columns only, without nulls.
     """
+    wanted = _near(wanted, present)
+    if not wanted.num_rows:
+        return pa.repeat(pa.scalar(value=False), present.num_rows)
     if wanted.num_columns == 1:
         return pc.is_in(present.column(0), wanted.column(0)).combine_chunks()
     numbered = present.append_column(_ROW, numbers(present.num_rows))
     found = numbered.join(wanted, wanted.column_names, join_type="left semi")
     return pc.is_in(numbers(present.num_rows), found[_ROW].combine_chunks())
+
+
+def _near(rows: pa.Table, others: pa.Table) -> pa.Table:
+    """Leave out rows beyond the others: those left fit into a smaller hash table."""
+    for name, (low, high) in bounds(others).items():
+        if low is None:
+            return rows.slice(0, 0)
+        kind = rows[name].type
+        least, most = pa.scalar(low, kind), pa.scalar(high, kind)
+        column = rows[name]
+        rows = rows.filter(
+            pc.and_(pc.greater_equal(column, least), pc.less_equal(column, most))
+        )
+    return rows
 
 
 def bounds(rows: pa.Table) -> dict[str, tuple[t.Any, t.Any]]:
