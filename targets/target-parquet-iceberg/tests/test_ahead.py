@@ -21,7 +21,7 @@ COMMIT_LATE = {"commit_interval_seconds": 3600}
 def eager(monkeypatch):
     """Decode every record at once, and let single rows be row groups."""
     monkeypatch.setattr("target_parquet_iceberg.stream_load.LEAST_FILE_BYTES", 1)
-    monkeypatch.setattr("target_parquet_iceberg.load.LEAST_BLOCK_BYTES", 1)
+    monkeypatch.setattr("target_parquet_iceberg.limits.LEAST_BLOCK_BYTES", 1)
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ from pyiceberg.exceptions import NoSuchTableError
 from target_parquet_iceberg import messages
 from target_parquet_iceberg.catalogs import open_catalog
 from target_parquet_iceberg.iceberg import IcebergWarehouse
-from target_parquet_iceberg.load import Limits, Load
+from target_parquet_iceberg.limits import Limits
+from target_parquet_iceberg.load import Load
 from target_parquet_iceberg.staging import Fence, fence_of
 
 # PyIceberg, the foreign writer here, has no bloom filters and says so.
@@ -263,7 +264,7 @@ class LoadsEqualAModel(RuleBasedStateMachine):
 @pytest.mark.filterwarnings("ignore:Delete operation did not match any records")
 def test_every_history_leaves_what_the_model_holds(monkeypatch) -> None:
     """Whatever happens, the table is the multiset, or the dict, that it must be."""
-    monkeypatch.setattr("target_parquet_iceberg.load.LEAST_BLOCK_BYTES", 1)
+    monkeypatch.setattr("target_parquet_iceberg.limits.LEAST_BLOCK_BYTES", 1)
     run_state_machine_as_test(
         LoadsEqualAModel,
         settings=settings(

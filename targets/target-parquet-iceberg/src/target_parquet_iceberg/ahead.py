@@ -45,7 +45,11 @@ class AheadFiles:
         # One is written, one waits: more would be held in memory twice.
         self._pieces: queue.Queue[pa.Table | None] = queue.Queue(maxsize=1)
         self._thread = threading.Thread(target=self._run, name="files", daemon=True)
+
+    def start(self) -> AheadFiles:
+        """Wait for rows, on the thread."""
         self._thread.start()
+        return self
 
     def write(self, rows: pa.Table) -> None:
         """Take the rows that come next; waits while earlier ones wait.

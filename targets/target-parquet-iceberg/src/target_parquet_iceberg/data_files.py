@@ -37,7 +37,6 @@ from pyiceberg.typedef import Record
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 from target_parquet_iceberg.arrange import (
-    WINDOW_BYTES,
     Ordering,
     arrange,
     runs,
@@ -48,9 +47,9 @@ from target_parquet_iceberg.naming import data_file_name
 from target_parquet_iceberg.parquet_options import (
     bloom_columns,
     has_bloom_filter,
-    numbers,
     writer_options,
 )
+from target_parquet_iceberg.sizes import cut, sizes_of
 from target_parquet_iceberg.transforms import physical_column
 
 if t.TYPE_CHECKING:
@@ -61,45 +60,9 @@ if t.TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
 
     from target_parquet_iceberg.arrange import Part
+    from target_parquet_iceberg.sizes import Sizes
 
-TARGET_BYTES = "write.target-file-size-bytes"
-TARGET_BYTES_DEFAULT = 256 * 2**20
-GROUP_BYTES = "write.parquet.row-group-size-bytes"
-GROUP_BYTES_DEFAULT = 256 * 2**20
-# What is written at once while more comes; it is held in memory meanwhile.
-PIECE_BYTES = 32 * 2**20
 _KNOWN_OPTIONS = frozenset(inspect.signature(pq.ParquetWriter.__init__).parameters)
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How large files and their row groups may become."""
-
-    file_bytes: int
-    group_bytes: int
-    group_rows: int
-
-    def rows_of_group(self, part: Part) -> int:
-        """Return the number of rows of each row group, all of about one size.
-
-        Bytes are those in memory: what a row group takes while it is written.
-        """
-        limit = min(self.group_bytes, self.file_bytes)
-        if part.order is not None:
-            limit = min(limit, WINDOW_BYTES)
-        part_bytes: int = part.rows.nbytes * part.num_rows // part.rows.num_rows
-        groups = max(-(-part_bytes // limit), -(-part.num_rows // self.group_rows), 1)
-        return -(-part.num_rows // groups)
-
-    def rows_at_once(self, piece: pa.Table) -> int:
-        """Return the most rows that a row group of such rows should have."""
-        limit = min(self.group_bytes, self.file_bytes, PIECE_BYTES)
-        rows: int = limit * piece.num_rows // max(1, piece.nbytes)
-        return max(1, min(rows, self.group_rows))
-
-    def is_full(self, size: int, groups: int) -> bool:
-        """Tell whether another row group would go beyond the file's limit."""
-        return size + size // groups > self.file_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +103,7 @@ class DataFileWriter:
             # Bloom filters are sized before it is known what comes later.
             most_rows = self._sizes.rows_at_once(first)
             rest = itertools.chain([first], filled)
-            groups = itertools.chain.from_iterable(_cut(p, most_rows) for p in rest)
+            groups = itertools.chain.from_iterable(cut(p, most_rows) for p in rest)
             for group in groups:
                 place = Place(self._new_path(Record()), Record(), self._spec_id)
                 whole = itertools.chain([group], groups)
@@ -311,15 +274,7 @@ class DataFileWriter:
 
     @cached_property
     def _sizes(self) -> Sizes:
-        number = numbers(self.metadata.properties)
-        return Sizes(
-            file_bytes=number(TARGET_BYTES, TARGET_BYTES_DEFAULT),
-            group_bytes=number(GROUP_BYTES, GROUP_BYTES_DEFAULT),
-            group_rows=number(
-                TableProperties.PARQUET_ROW_GROUP_LIMIT,
-                TableProperties.PARQUET_ROW_GROUP_LIMIT_DEFAULT,
-            ),
-        )
+        return sizes_of(self.metadata.properties)
 
     @cached_property
     def _sort_fields(self) -> tuple[t.Any, ...]:
@@ -384,14 +339,6 @@ class DataFileWriter:
     @cached_property
     def _path_ids(self) -> dict[str, int]:
         return parquet_path_to_id_mapping(self._stored_schema)
-
-
-def _cut(rows: pa.Table, most_rows: int) -> Iterator[pa.Table]:
-    """Cut rows into as few pieces as possible, all of about one size."""
-    count = -(-rows.num_rows // most_rows)
-    size = -(-rows.num_rows // count)
-    for start in range(0, rows.num_rows, size):
-        yield rows.slice(start, size)
 
 
 def _small(kind: pa.DataType) -> pa.DataType:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import typing as t
-from dataclasses import dataclass
 
 from dativo_core.dead_letters import DeadLetter
 from dativo_core.errors import ConfigurationError, IncompleteError
@@ -32,6 +31,7 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg import messages
     from target_parquet_iceberg.batches import Batches
+    from target_parquet_iceberg.limits import Limits
     from target_parquet_iceberg.mapping import Mapping as StreamMaps
     from target_parquet_iceberg.metadata import Metadata
     from target_parquet_iceberg.plan import Plan
@@ -41,33 +41,8 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Json: t.TypeAlias = dict[str, t.Any]
 UNPARSED = "_unparsed"
-MEMORY_BYTES = 32 * 2**20
-# What of one stream is decoded at once; less, where there are many.
-BLOCK_BYTES = 8 * 2**20
-LEAST_BLOCK_BYTES = 2**19
-# How many streams write data files before their commit is due, or while others commit:
-# each has a thread and, on an object store, an upload.
-MOST_AHEAD = 4
-# Less is no row group of its own.
-LEAST_AHEAD_BYTES = 16 * 2**20
+# How many streams write their files while another one commits.
 PREPARED = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a commit is due: rows, bytes held, or seconds since the last one.
-
-    Args:
-        rows: How many rows.
-        bytes: How many bytes of rows, wherever they are.
-        seconds: How long after the last commit.
-        memory: How many bytes of rows are held in memory at most, of all streams.
-    """
-
-    rows: int = 1_000_000
-    bytes: int = 512 * 2**20
-    seconds: float = 60.0
-    memory: int = MEMORY_BYTES
 
 
 class Load:
@@ -105,7 +80,7 @@ class Load:
         self._told: Json = {}
         self._emitted: Json | None = None
         self._last_commit = clock()
-        self._block_bytes = BLOCK_BYTES
+        self._block_bytes = limits.block_bytes(1)
 
     def schema(self, message: messages.Schema) -> None:
         """Open a stream, or go on under its new schema.
@@ -127,8 +102,7 @@ class Load:
         if known is None:
             self._tables[message.stream] = plan.table
             self._streams[message.stream] = self._open(plan)
-            share = self._limits.memory // (2 * len(self._streams))
-            self._block_bytes = max(LEAST_BLOCK_BYTES, min(BLOCK_BYTES, share))
+            self._block_bytes = self._limits.block_bytes(len(self._streams))
         elif known.declared != plan:
             self._decode(known)
             known.reshape(plan)
@@ -254,13 +228,8 @@ class Load:
         self._decode(stream)
 
     def make_room(self) -> None:
-        """Keep the rows in memory below their limit: the largest stream gives first."""
-        stages = {name: s.intake.stage for name, s in self._streams.items()}
-        while sum(s.memory_bytes for s in stages.values()) > self._limits.memory:
-            name = max(stages, key=lambda name: stages[name].memory_bytes)
-            count = sum(stage.is_ahead for stage in stages.values())
-            least = min(LEAST_AHEAD_BYTES, self._limits.memory // 2)
-            self._streams[name].make_room(least if count < MOST_AHEAD else None)
+        """Keep the rows in memory below their limit."""
+        self._limits.make_room(self._streams.values())
 
     def refuse(self, stream: StreamLoad, letters: list[DeadLetter]) -> None:
         """Keep dead letters of a stream."""
@@ -331,12 +300,8 @@ class Load:
         return states.bookmark(self._barrier, stream) or {}
 
     def _is_due(self) -> bool:
-        intakes = [stream.intake for stream in self._streams.values()]
-        return (
-            sum(intake.pending_rows for intake in intakes) >= self._limits.rows
-            or sum(intake.pending_bytes for intake in intakes) >= self._limits.bytes
-            or self._clock() - self._last_commit >= self._limits.seconds
-        )
+        seconds = self._clock() - self._last_commit
+        return self._limits.are_reached(self._streams.values(), seconds)
 
     def _commit(self, *, is_end: bool = False) -> list[str]:
         # All before the first commit: too many dead letters stop the run between two

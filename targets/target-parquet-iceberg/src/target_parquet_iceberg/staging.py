@@ -248,7 +248,8 @@ class Staging:
         order = metadata.sort_order_by_id(metadata.default_sort_order_id)
         if metadata.spec().fields or (order and order.fields):
             return None
-        return AheadFiles(DataFileWriter(metadata, table.io), present, commit.keys)
+        files = DataFileWriter(metadata, table.io)
+        return AheadFiles(files, present, commit.keys).start()
 
     def adopts(self, table: Table, commit: Commit) -> bool:
         """Tell whether such a commit could take the files as they are."""

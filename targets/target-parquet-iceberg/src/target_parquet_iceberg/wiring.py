@@ -21,7 +21,8 @@ from target_parquet_iceberg.failures import (
     ExplainedWarehouse,
     explained,
 )
-from target_parquet_iceberg.load import Limits, Load
+from target_parquet_iceberg.limits import Limits
+from target_parquet_iceberg.load import Load
 from target_parquet_iceberg.manifest import Roots, staging
 from target_parquet_iceberg.metadata import Metadata
 from target_parquet_iceberg.object_storage import s3_filesystem, storage_properties
