@@ -142,10 +142,26 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def bench_quick(session: nox.Session) -> None:
-    """Measure ours, the limit and dlt on a few rows; asserts no time."""
+    """Measure ours, the limit, dlt and rivet on a few rows; asserts no time."""
     sync(session)
     options = session.posargs or ["--rows", "100000", "--rounds", "1"]
     session.run("python", "bench/run.py", "--peers", "--quick", *options)
+
+
+@nox.session
+def bench_stripe(session: nox.Session) -> None:
+    """Measure tap-stripe beside others on the simulator, in five minutes."""
+    sync(session)
+    options = session.posargs or ["--output", "docs/connectors/STRIPE_SPEED.md"]
+    session.run("python", "bench/stripe.py", "--peers", *options)
+
+
+@nox.session
+def bench_growth(session: nox.Session) -> None:
+    """Measure how cost grows with rows, streams and columns; `-- --scale 0.01`."""
+    sync(session)
+    output = ["--output", "docs/PERFORMANCE.md"]
+    session.run("python", "bench/growth.py", "--peers", *output, *session.posargs)
 
 
 @nox.session

@@ -13,14 +13,15 @@ import typing as t
 from pathlib import Path
 
 from dativo_core.classifier import load_rules
-from tap_postgres.values import RULES, Options, PgType
+from tap_postgres.pg_types import Options, PgType
+from tap_postgres.rules import RULES
 from tap_stripe.plan import is_full
 from tap_stripe.resources import BY_NAME, RESOURCES
 from target_parquet_iceberg import values as target_values
 
 if t.TYPE_CHECKING:
     from dativo_core.rules import Rule as ErrorRule
-    from tap_postgres.values import Rule
+    from tap_postgres.rules import Rule
     from tap_stripe.resources import Resource
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -26,7 +26,7 @@ import pytest
 import yaml
 from dativo_sandbox import lake
 from pyiceberg.table import StaticTable
-from tap_postgres.values import RULES
+from tap_postgres.rules import RULES
 
 MATRIX = Path(__file__).parent / "torture/matrix.yaml"
 # Full and incremental loads; with the settings that make nulls; and with stream maps,

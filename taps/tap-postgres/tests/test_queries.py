@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from dativo_core.sql.chunks import pages_of_a_chunk
 from tap_postgres import queries
 from tap_postgres.bookmarks import (
     Activity,
@@ -11,7 +12,6 @@ from tap_postgres.bookmarks import (
     Load,
     Snapshot,
     floor,
-    pages_of_a_chunk,
     usable,
 )
 from tap_postgres.queries import Cursor, Window
@@ -21,14 +21,14 @@ AT = Cursor("t", "at", "timestamptz", "timestamp with time zone")
 
 def test_names_and_values_are_quoted():
     """No name and no value can end its quotes."""
-    assert queries.qualified('a"b', "c.d") == '"a""b"."c.d"'
+    assert queries.DIALECT.qualified('a"b', "c.d") == '"a""b"."c.d"'
     assert queries.quote_literal("o'clock\\") == "'o''clock\\'"
     assert AT.literal("x'; --") == "'x''; --'::timestamp with time zone"
 
 
 def test_a_select_joins_all_conditions():
     """Each condition stands alone, and a comment ends with its line."""
-    sql = queries.select(
+    sql = queries.DIALECT.select(
         '"t"', [("1", "a")], ["x = 1 OR y -- z", "b"], order="a", limit=3
     )
 

@@ -10,15 +10,9 @@ import struct
 from dativo_core import singer_types as st
 from hypothesis import given
 from hypothesis import strategies as hy
-from tap_postgres.values import (
-    RULES,
-    Options,
-    PgType,
-    Rule,
-    describe,
-    numeric_digits,
-    rule_of,
-)
+from tap_postgres.pg_types import Options, PgType, numeric_digits
+from tap_postgres.rules import RULES, Rule, rule_of
+from tap_postgres.values import describe
 
 LONG = "x" * 100
 BYTES = base64.b64encode(LONG.encode()).decode()

@@ -6,26 +6,23 @@ import typing as t
 from collections import defaultdict
 from dataclasses import dataclass
 
-from tap_postgres.queries import quote_literal
-from tap_postgres.values import PgType
+from dativo_core.sql.relation import Column, Relation
+
+from tap_postgres.pg_types import PgType
+from tap_postgres.queries import quote_identifier, quote_literal
+from tap_postgres.rules import rule_of
+from tap_postgres.values import describe
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from tap_postgres.pg_types import Options
 
 Rows: t.TypeAlias = "Iterable[tuple[t.Any, ...]]"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column that the user may read."""
-
-    name: str
-    type: PgType
-    declared: str
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Table:
     """A table, view, materialized view or foreign table.
 
     Attributes:
@@ -33,24 +30,10 @@ class Relation:
             the user may see: not so for views and foreign tables.
     """
 
+    relation: Relation
     oid: int
-    schema: str
-    name: str
     kind: str
-    rows: int | None
     physical: bool
-    columns: tuple[Column, ...] = ()
-    key: tuple[str, ...] = ()
-
-    @property
-    def stream(self) -> str:
-        """The name of its stream."""
-        return f"{self.schema}-{self.name}"
-
-    @property
-    def is_view(self) -> bool:
-        """Whether its rows are computed."""
-        return self.kind in {"v", "m"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +144,45 @@ def questions(schemas: Sequence[str]) -> Questions:
     return Questions(readable + _RELATIONS, readable + _COLUMNS, readable + _KEYS)
 
 
-def relations(rows: Rows, columns: Rows, keys: Rows, types: Rows) -> list[Relation]:
+def tables(
+    *,
+    database: str | None,
+    options: Options,
+    relations: Rows,
+    columns: Rows,
+    keys: Rows,
+    types: Rows,
+) -> list[Table]:
     """Put the answers together."""
     resolve = Types({oid: tuple(rest) for oid, *rest in types}).resolve
-    columns_of: dict[int, list[Column]] = defaultdict(list)
-    for oid, name, type_oid, modifier, dimensions, declared in columns:
-        pg_type = resolve(type_oid, modifier, dimensions)
-        columns_of[oid].append(Column(name, pg_type, declared))
+    columns_of: dict[int, list[tuple[t.Any, ...]]] = defaultdict(list)
+    for oid, *column in columns:
+        columns_of[oid].append(tuple(column))
     key_of: dict[int, list[str]] = defaultdict(list)
     for oid, name in keys:
         key_of[oid].append(name)
-    return [
-        Relation(
-            *(oid, schema, name, kind, estimate, physical),
-            tuple(columns_of[oid]),
-            _readable_key(key_of[oid], columns_of[oid]),
+    found = []
+    for oid, schema, name, kind, estimate, physical in relations:
+        described = tuple(
+            _column(name, column, *(declared, resolve(*pg_type), options))
+            for column, *pg_type, declared in columns_of[oid]
         )
-        for oid, schema, name, kind, estimate, physical in rows
-    ]
+        relation = Relation(
+            *(database, schema, name, estimate, described),
+            _readable_key(key_of[oid], described),
+            is_view=kind in {"v", "m"},
+        )
+        found.append(Table(relation, oid, kind, physical))
+    return found
+
+
+def _column(
+    table: str, name: str, declared: str, pg_type: PgType, options: Options
+) -> Column:
+    sql = f"{quote_identifier(table)}.{quote_identifier(name)}"
+    orders = pg_type.element is None and rule_of(pg_type).cursor
+    value = describe(pg_type, sql, options)
+    return Column(name, pg_type.name, declared, value, orders)
 
 
 def _readable_key(key: Sequence[str], columns: Sequence[Column]) -> tuple[str, ...]:

@@ -6,15 +6,18 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from dativo_core.sql.dialect import Dialect
+
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from dativo_core.sql.relation import Column, Relation
 
 TIME_TYPES = {"date", "timestamp", "timestamptz"}
 # Clocks of application servers differ, and a transaction's start is reported a moment
 # after it: reading a little further back costs nothing, since `xmin` filters.
 CLOCK_SLACK = "10 minutes"
 
-_LITERAL = re.compile(r"'(?:[^']|'')*'")
+DIALECT = Dialect('"', re.compile(r"'(?:[^']|'')*'"))
+quote_identifier = DIALECT.quote
 _TIME_ZONE = "(SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')"
 
 
@@ -26,6 +29,11 @@ class Cursor:
     name: str
     type: str
     declared: str
+
+    @classmethod
+    def of(cls, relation: Relation, column: Column) -> Cursor:
+        """Return the cursor that a column of a relation is."""
+        return cls(relation.name, column.name, column.type, column.declared)
 
     def literal(self, value: t.Any) -> str:
         """Return a value of the column as SQL."""
@@ -68,24 +76,9 @@ class Window:
         return f"age(xmin) BETWEEN {self.youngest} AND {self.oldest}"
 
 
-def quote_identifier(name: str) -> str:
-    """Quote a name."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def quote_literal(text: str) -> str:
     """Quote text; `standard_conforming_strings` is on."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def without_literals(sql: str) -> str:
-    """Return a query for the log: what it compares with are values of rows."""
-    return _LITERAL.sub("'***'", sql)
-
-
-def qualified(schema: str, name: str) -> str:
-    """Return a relation's full name."""
-    return f"{quote_identifier(schema)}.{quote_identifier(name)}"
 
 
 def moment(expression: str, cursor_type: str) -> str:
@@ -96,33 +89,14 @@ def moment(expression: str, cursor_type: str) -> str:
     return f"{local}::date" if cursor_type == "date" else local
 
 
-def select(
-    relation: str,
-    columns: Sequence[tuple[str, str]],
-    where: Sequence[str] = (),
-    *,
-    order: str = "",
-    limit: int | None = None,
-) -> str:
-    """Build a query; columns are pairs of expression and name."""
-    listed = ", ".join(
-        f"{expression} AS {quote_identifier(name)}" for expression, name in columns
-    )
-    # A line break ends a comment that a custom clause may carry.
-    conditions = " AND ".join(f"({clause}\n)" for clause in where)
-    parts = (
-        f"SELECT {listed} FROM {relation}",  # noqa: S608 names are quoted
-        conditions and f"WHERE {conditions}",
-        order and f"ORDER BY {order}",
-        f"LIMIT {limit}" if limit is not None else "",
-    )
-    return " ".join(part for part in parts if part)
+def share(snapshot: str) -> str:
+    """Let a transaction that has just begun see what another one sees."""
+    return f"SET TRANSACTION SNAPSHOT {quote_literal(snapshot)}"
 
 
-def pages(first: int, end: int | None) -> str:
+def pages(first: int, end: int) -> str:
     """Rows on pages from the first up to, not including, the end."""
-    start = f"ctid >= '({first},0)'::tid"
-    return start if end is None else f"{start} AND ctid < '({end},0)'::tid"
+    return f"ctid >= '({first},0)'::tid AND ctid < '({end},0)'::tid"
 
 
 def at_least(cursor: Cursor, value: t.Any, *, slack: bool = False) -> str:

@@ -1,332 +1,55 @@
-"""One relation as a Singer stream."""
+"""How a stream of Postgres is read."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import functools
-import json
-import sys
 import typing as t
+from dataclasses import dataclass
 
-from dativo_core.batch_files import batch_config
-from dativo_core.errors import ConfigurationError
-from dativo_core.exact_schema import ExactSchema
-from singer_sdk import Stream
-from singer_sdk.helpers._batch import BaseBatchFileEncoding
-from singer_sdk.helpers._util import utc_now
-from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.io_base import SingerWriter
-from singer_sdk.mapper import SameRecordTransform
-from singer_sdk.singerlib import Metadata
-
-from tap_postgres import queries, reading, values
-from tap_postgres.bookmarks import Load
-from tap_postgres.queries import Cursor
+from tap_postgres import full_load, incremental, queries
+from tap_postgres.digesting import PostgresDigesting
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import pyarrow as pa
-    from dativo_core.batch_files import BatchConfig
-    from singer_sdk import Tap
-    from singer_sdk.helpers.types import Context, Record
-    from singer_sdk.singerlib import CatalogEntry, MetadataMapping
+    from dativo_core.sql.comparing import Digesting
+    from dativo_core.sql.dialect import Dialect
+    from dativo_core.sql.reading import Event, FullLoad, Source
+    from dativo_core.sql.relation import Column
 
-    from tap_postgres.batches import BatchWriter
-    from tap_postgres.catalog import Column, Relation
-    from tap_postgres.client import Client
-    from tap_postgres.tap import TapPostgres
-    from tap_postgres.values import Options, Value
+    from tap_postgres.catalog import Table
+    from tap_postgres.connections import Connections
 
 
-@dataclasses.dataclass(slots=True)
-class ColumnMetadata(Metadata):
-    """A column's metadata, with its type as the table declares it."""
+@dataclass(frozen=True, slots=True)
+class PostgresReader:
+    """Reads one table through its pages and transactions."""
 
-    sql_datatype: str | None = None
-
-
-class PostgresStream(Stream):
-    """A table, view, materialized view or foreign table."""
-
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
-
-    def __init__(
-        self, tap: Tap, relation: Relation, options: Options, client: Client
-    ) -> None:
-        self._relation = relation
-        self._options = options
-        self._client = client
-        self._load: Load | None = None
-        described = {column.name: self._value(column) for column in relation.columns}
-        schema = {
-            "type": "object",
-            "properties": {name: value.schema for name, value in described.items()},
-        }
-        super().__init__(tap, schema, relation.stream)
-        self.primary_keys = list(relation.key)
-
-    def _value(self, column: Column) -> Value:
-        table = queries.quote_identifier(self._relation.name)
-        name = f"{table}.{queries.quote_identifier(column.name)}"
-        return values.describe(column.type, name, self._options)
-
-    # What the catalog says
+    connections: Connections
+    table: Table
 
     @property
-    def metadata(self) -> MetadataMapping:
-        """The SDK's metadata, plus what Postgres knows."""
-        is_new = self._metadata is None
-        metadata = super().metadata
-        is_given = self._tap_input_catalog and self.name in self._tap_input_catalog
-        if is_new and not is_given:
-            root = metadata.root
-            root.schema_name = self._relation.schema
-            root.valid_replication_keys = [
-                column.name for column in self._relation.columns if _is_cursor(column)
-            ]
-            for column in self._relation.columns:
-                breadcrumb = ("properties", column.name)
-                inclusion = metadata[breadcrumb].inclusion
-                metadata[breadcrumb] = ColumnMetadata(
-                    inclusion, sql_datatype=column.declared
-                )
-        return metadata
+    def dialect(self) -> Dialect:
+        """How Postgres spells names."""
+        return queries.DIALECT
 
     @property
-    def _singer_catalog_entry(self) -> CatalogEntry:
-        return dataclasses.replace(
-            super()._singer_catalog_entry,
-            schema=ExactSchema.from_dict(self.schema),
-            is_view=self._relation.is_view,
-            database=self.config.get("database"),
-            table=self._relation.name,
-            row_count=self._relation.rows,
-        )
+    def digesting(self) -> Digesting:
+        """How Postgres digests values."""
+        return PostgresDigesting(self.connections)
 
-    @property
-    def replication_method(self) -> str:
-        """The method of the catalog, else of the settings."""
-        default = self.config.get("default_replication_method") or "FULL_TABLE"
-        if self.forced_replication_method or self.replication_key:
-            return super().replication_method
-        return str(default)
-
-    @property
-    def emit_activate_version_messages(self) -> bool:
-        """Full loads always name their version: it is how a target replaces them."""
-        return True
-
-    def get_batch_config(self, config: Mapping[str, t.Any]) -> None:
-        """Keep the SDK from its own batches, which go through a dict per record."""
-
-    def get_replication_key_signpost(self, context: Context | None = None) -> None:  # noqa: ARG002
-        """Set none: transactions, not clocks, bound a run."""
-        return
-
-    # How a sync runs
-
-    def _write_schema_message(self) -> None:
-        """Say first which stream comes next, and what this run starts from.
-
-        `currently_syncing` is Singer's word for it. A target that has not seen the
-        STATE without it knows that the tap was cut.
-        """
-        t.cast("dict[str, t.Any]", self.tap_state)["currently_syncing"] = self.name
-        self._remember(dict(self.stream_state), write=True)
-        super()._write_schema_message()
-
-    def _write_activate_version_message(self, full_table_version: int) -> None:
-        """Keep the version of a load that goes on."""
-        marker = Load.from_state(self.stream_state) if self.primary_keys else None
-        source = self._source()
-        self._load = reading.plan_load(self._client, source, marker, full_table_version)
-        self._stream_version = self._load.version if self._load else full_table_version
-        super()._write_activate_version_message(self._stream_version)
-
-    def _sync_records(
+    def plan(
         self,
-        context: Context | None = None,  # noqa: ARG002
-        *,
-        write_messages: bool = True,
-    ) -> t.Generator[dict[str, t.Any], t.Any, t.Any]:
-        """Write blocks of RECORD lines, or yield records one by one where asked to.
+        source: Source,  # noqa: ARG002
+        state: Mapping[str, t.Any],
+        version: int,
+    ) -> FullLoad:
+        """Continue an interrupted load if that is safe, else begin one."""
+        return full_load.plan(self.connections, self.table, state, version)
 
-        Both ways leave the same state.
-        """
-        as_blocks = write_messages and self._can_write_blocks()
-        files = self._files() if as_blocks else None
-        self.logger.info("Reading %s.", self._relation.stream)
-        with (
-            self.get_record_counter() as counter,
-            self.get_sync_timer(),
-            files or contextlib.nullcontext(),
-        ):
-            for event in self._events(native=files is not None):
-                if isinstance(event, reading.Progress):
-                    if files:
-                        files.finish()
-                    self._remember(event.state, write=write_messages)
-                elif files:
-                    files.write(event)
-                    counter.increment(event.num_rows)
-                elif as_blocks:
-                    self._write_blocks(event)
-                    counter.increment(event.num_rows)
-                else:
-                    for record in self._decoded(event):
-                        self._check_max_record_limit(counter.value)
-                        counter.increment()
-                        if write_messages:
-                            self._write_record_message(dict(record))
-                        yield record
-            total = counter.value
-        self._finish(write=write_messages)
-        self.logger.info("Read %d rows of %s.", total, self._relation.stream)
-
-    def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
-        """Yield the rows as records, with the values that RECORD lines carry."""
-        for event in self._events():
-            if not isinstance(event, reading.Progress):
-                yield from self._decoded(event)
-
-    def _events(self, *, native: bool = False) -> Iterator[reading.Event]:
-        source = self._source()
-        if native:
-            rows = self._batch_config.rows if self._batch_config else 0
-            source = dataclasses.replace(source, native=True, state_rows=rows)
-        if self.replication_method == "INCREMENTAL":
-            state = dict(self.stream_state)
-            return reading.incremental(
-                self._client, source, self._cursor(), state, self.logger
-            )
-        if self.replication_method != "FULL_TABLE":
-            msg = f"Stream '{self.name}' asks for {self.replication_method}."
-            raise ConfigurationError(msg, hint="Use FULL_TABLE or INCREMENTAL.")
-        return reading.full_table(
-            self._client, source, self._load, resumable=bool(self.primary_keys)
-        )
-
-    def _source(self) -> reading.Source:
-        stream_options = (self.config.get("stream_options") or {}).get(self.name) or {}
-        limit = self.ABORT_AT_RECORD_COUNT
-        return reading.Source(
-            relation=self._relation,
-            columns=self._selected,
-            where=tuple(stream_options.get("custom_where_clauses") or ()),
-            state_rows=self.config["state_interval_rows"],
-            # One more than allowed shows that there are more.
-            limit=None if limit is None else limit + 1,
-        )
-
-    @functools.cached_property
-    def _selected(self) -> Mapping[str, Value]:
-        catalogued = self.effective_schema.get("properties", {})
-        existing = {column.name for column in self._relation.columns}
-        gone = sorted(set(catalogued) - existing)
-        if gone:
-            self.logger.warning("%s lacks %s of the catalog.", self.name, gone)
-        return {
-            column.name: self._value(column)
-            for column in self._relation.columns
-            if column.name in catalogued and self.mask["properties", column.name]
-        }
-
-    def _cursor(self) -> Cursor:
-        for column in self._relation.columns:
-            if column.name == self.replication_key and _is_cursor(column):
-                return Cursor(
-                    self._relation.name, column.name, column.type.name, column.declared
-                )
-        valid = [column.name for column in self._relation.columns if _is_cursor(column)]
-        msg = (
-            f"Stream '{self.name}' is INCREMENTAL by '{self.replication_key}', which "
-            "is not a column that can order changes."
-        )
-        raise ConfigurationError(
-            msg, hint=f"Set replication-key in the catalog to one of: {valid}."
-        )
-
-    # How messages leave
-
-    def _can_write_blocks(self) -> bool:
-        is_plain = type(self._tap.message_writer) is SingerWriter
-        [first, *others] = self.stream_maps
-        return (
-            is_plain
-            and not others
-            and type(first) is SameRecordTransform
-            and not first.flattening_enabled
-            and self.ABORT_AT_RECORD_COUNT is None
-        )
-
-    @functools.cached_property
-    def _batch_config(self) -> BatchConfig | None:
-        return batch_config(self.config)
-
-    def _files(self) -> BatchWriter | None:
-        if self._batch_config is None or not self._selected:
-            return None
-        from tap_postgres.batches import BatchWriter  # noqa: PLC0415 pyarrow
-
-        schemas = {name: value.schema for name, value in self._selected.items()}
-        return BatchWriter(
-            self._batch_config, schemas, self._write_blocks, self._write_batch
-        )
-
-    def _write_batch(self, url: str) -> None:
-        config = self._batch_config
-        compression = config.compression if config else None
-        encoding = BaseBatchFileEncoding(format="parquet", compression=compression)
-        self._write_batch_message(encoding, [url])
-
-    def _lines(self, batch: pa.RecordBatch) -> Iterator[memoryview]:
-        from dativo_core.record_lines import Envelope, render  # noqa: PLC0415 pyarrow
-
-        envelope = Envelope(self.name, utc_now().isoformat(), self._stream_version)
-        renderings = [value.rendering for value in self._selected.values()]
-        for _, block in render(batch, renderings, envelope):
-            yield block
-
-    def _write_blocks(self, batch: pa.RecordBatch) -> None:
-        # The SDK writes its messages as text, above this buffer, and flushes each.
-        sys.stdout.flush()
-        for block in self._lines(batch):
-            sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()
-        self.state_manager.is_flushed = False
-
-    def _decoded(self, batch: pa.RecordBatch) -> Iterator[dict[str, t.Any]]:
-        for block in self._lines(batch):
-            for line in bytes(block).splitlines():
-                yield json.loads(line)["record"]
-
-    def _remember(self, state: dict[str, t.Any], *, write: bool) -> None:
-        self.stream_state.clear()
-        self.stream_state.update(state)
-        self.state_manager.is_flushed = False
-        if write:
-            self._write_state_message()
-
-    def _following(self) -> str | None:
-        """Return the stream that the tap reads after this one."""
-        return t.cast("TapPostgres", self._tap).following.get(self.name)
-
-    def _finish(self, *, write: bool) -> None:
-        """Say which stream comes next: only the last STATE of a run names none."""
-        state = t.cast("dict[str, t.Any]", self.tap_state)
-        state["currently_syncing"] = self._following()
-        if state["currently_syncing"] is None:
-            del state["currently_syncing"]
-        if self.replication_method != "FULL_TABLE":
-            self._remember(dict(self.stream_state), write=write)
-            return
-        if write and self._stream_version is not None:
-            # Said once more at the end, it proves that the load is whole.
-            super()._write_activate_version_message(self._stream_version)
-        self._remember({}, write=write)
-
-
-def _is_cursor(column: Column) -> bool:
-    return column.type.element is None and values.rule_of(column.type).cursor
+    def incremental(
+        self, source: Source, cursor: Column, state: Mapping[str, t.Any]
+    ) -> Iterator[Event]:
+        """Read the row versions that no run before has read."""
+        by = queries.Cursor.of(source.relation, cursor)
+        with self.connections.lend() as client:
+            yield from incremental.incremental(client, self.table, source, by, state)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import typing as t
 
-from dativo_core import settings, signals
 from dativo_core.errors import ConfigurationError
-from dativo_core.exact_schema import read_catalog
-from singer_sdk import Tap
+from dativo_core.sql.settings import (
+    BATCH_CONFIG,
+    DEFAULT_REPLICATION_METHOD,
+    PARALLEL_CHUNKS,
+    PARALLEL_TABLES,
+    STATE_INTERVAL_ROWS,
+    STREAM_OPTIONS,
+)
+from dativo_core.sql.tap import SqlTap
 from singer_sdk import typing as th
-from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
-from singer_sdk.singerlib import Catalog, Metadata
 
-from tap_postgres import catalog as pg_catalog
-from tap_postgres import connection
+from tap_postgres import catalog, connection
 from tap_postgres.client import Client
-from tap_postgres.streams import PostgresStream
-from tap_postgres.values import Options
+from tap_postgres.connections import Connections
+from tap_postgres.pg_types import Options
+from tap_postgres.streams import PostgresReader
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import FrameType
+    from collections.abc import Iterator
 
-    from singer_sdk.helpers.capabilities import CapabilitiesEnum
-    from singer_sdk.streams import Stream
+    from dativo_core.sql.reading import Reader
+    from dativo_core.sql.relation import Relation
 
 SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 TLS_SETTINGS = [
@@ -52,24 +54,8 @@ SETTINGS = th.PropertiesList(
         th.ArrayType(th.StringType),
         description="Schemas to discover; empty means all but the system's.",
     ),
-    th.Property(
-        "default_replication_method",
-        th.StringType,
-        default="FULL_TABLE",
-        allowed_values=["FULL_TABLE", "INCREMENTAL"],
-        description="Method of streams for which the catalog names none.",
-    ),
-    th.Property(
-        "stream_options",
-        th.ObjectType(
-            additional_properties=th.ObjectType(
-                th.Property("custom_where_clauses", th.ArrayType(th.StringType)),
-                additional_properties=False,
-            )
-        ),
-        description="Options by stream name: `custom_where_clauses`, a list of SQL "
-        "conditions that rows must meet, all of them.",
-    ),
+    DEFAULT_REPLICATION_METHOD,
+    STREAM_OPTIONS,
     th.Property(
         "special_dates",
         th.StringType,
@@ -86,49 +72,10 @@ SETTINGS = th.PropertiesList(
         description="What becomes of NaN and infinite floats: `keep` sends their names "
         "as strings, `null` sends null.",
     ),
-    th.Property(
-        "state_interval_rows",
-        th.IntegerType(minimum=1),
-        default=100_000,
-        description="About how many rows lie between two STATE messages.",
-    ),
-    th.Property(
-        "batch_config",
-        th.ObjectType(
-            th.Property(
-                "encoding",
-                th.ObjectType(
-                    th.Property("format", th.StringType, allowed_values=["parquet"]),
-                    th.Property(
-                        "compression",
-                        th.StringType,
-                        allowed_values=["zstd", "snappy", "gzip", "none"],
-                    ),
-                    additional_properties=False,
-                ),
-            ),
-            th.Property(
-                "storage",
-                th.ObjectType(
-                    th.Property("root", th.StringType),
-                    th.Property("prefix", th.StringType),
-                    th.Property(
-                        "params",
-                        th.ObjectType(additional_properties=True),
-                        secret=True,
-                    ),
-                    additional_properties=False,
-                ),
-            ),
-            th.Property("batch_size", th.IntegerType(minimum=1)),
-            additional_properties=False,
-        ),
-        description="Write rows to Parquet files and send BATCH messages, not records: "
-        "`encoding: {format: parquet, compression: zstd}`, `storage: {root, prefix, "
-        "params}` with the folder `_staging` of the target's warehouse as root, and "
-        "`batch_size`, the rows of a file (1,000,000). Rows that no column can hold "
-        "still come as records. Not with stream maps or flattening.",
-    ),
+    STATE_INTERVAL_ROWS,
+    PARALLEL_TABLES,
+    PARALLEL_CHUNKS,
+    BATCH_CONFIG,
     th.Property(
         "ssl_enable",
         th.BooleanType,
@@ -167,122 +114,62 @@ SETTINGS = th.PropertiesList(
 )
 
 
-class TapPostgres(Tap):
+class TapPostgres(SqlTap):
     """Singer tap for PostgreSQL: exact values, Arrow reading, resumable loads."""
 
     name = "tap-postgres"
     package_name = "dativo-tap-postgres"
-    dynamic_catalog = True
+    filter_setting = "filter_schemas"
     config_jsonschema: t.ClassVar[dict[str, t.Any]] = SETTINGS.to_dict()
-    capabilities: t.ClassVar[list[CapabilitiesEnum]] = [
-        TapCapabilities.CATALOG,
-        TapCapabilities.STATE,
-        TapCapabilities.DISCOVER,
-        TapCapabilities.TEST,
-        TapCapabilities.ACTIVATE_VERSION,
-        PluginCapabilities.ABOUT,
-        PluginCapabilities.BATCH,
-        PluginCapabilities.STREAM_MAPS,
-        PluginCapabilities.FLATTENING,
-        PluginCapabilities.STRUCTURED_LOGGING,
-    ]
 
-    def __init__(self, *, catalog: t.Any = None, **arguments: t.Any) -> None:
-        if isinstance(catalog, dict) and not isinstance(catalog, Catalog):
-            catalog = read_catalog(catalog)
+    def __init__(self, **arguments: t.Any) -> None:
         self._private_folder = connection.PrivateFolder()
-        super().__init__(catalog=catalog, **arguments)
-
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        signals.terminate(signum, frame)
-
-    @functools.cached_property
-    def client(self) -> Client:
-        """The connection of this run."""
-        conninfo = connection.conninfo(self.config, self._private_folder)
-        return Client(conninfo, connection.place(self.config), self.logger)
-
-    @functools.cached_property
-    def following(self) -> dict[str, str]:
-        """The stream that is read after each of the others."""
-        selected = [s.name for s in self.streams.values() if s.selected]
-        return dict(itertools.pairwise(selected))
-
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        schema = self.config_jsonschema
-        self.append_builtin_config(schema)
-        found = settings.accept(
-            self._config, schema, plugin=self.name, strict=raise_errors
-        )
-        if self._config.get("ssl_enable") is None:
-            self._config["ssl_enable"] = any(map(self._config.get, TLS_SETTINGS))
-        for name, definition in schema["properties"].items():
-            if self._config.get(name) is None and "default" in definition:
-                self._config[name] = definition["default"]
-        return found
-
-    def setup_mapper(self) -> None:
-        """Select what marks progress, whatever the catalog deselects."""
-        for entry in (self.input_catalog or {}).values():
-            root = entry.metadata.root
-            if key := entry.replication_key or root.replication_key:
-                metadata = entry.metadata["properties", key]
-                metadata.inclusion = Metadata.InclusionType.AUTOMATIC
-        super().setup_mapper()
+        super().__init__(**arguments)
 
     @property
-    def streams(self) -> dict[str, Stream]:
-        """All streams; an error if the catalog selects one that is not there."""
-        found = super().streams
-        for name, entry in (self.input_catalog or {}).items():
-            if name not in found and entry.metadata.resolve_selection()[()]:
-                msg = (
-                    f"Stream '{name}' is selected, but {self._where} has no such table."
-                )
-                raise ConfigurationError(
-                    msg,
-                    hint="Check its name, filter_schemas and the user's grants, or "
-                    "deselect it.",
-                )
+    def place(self) -> str:
+        """The database in words, for messages."""
+        return connection.place(self.config)
+
+    @functools.cached_property
+    def connections(self) -> Connections:
+        """The connections of this run."""
+        conninfo = connection.conninfo(self.config, self._private_folder)
+        return Connections(lambda: Client(conninfo, self.place, self.logger))
+
+    def tables(self) -> Iterator[tuple[Relation, Reader]]:
+        """Ask for each relation that the user may read."""
+        with self.connections.lend() as client, client.transaction():
+            tables = self._tables(client)
+        for table in tables:
+            yield table.relation, PostgresReader(self.connections, table)
+
+    def _tables(self, client: Client) -> list[catalog.Table]:
+        schemas = self.config.get("filter_schemas") or []
+        asked = catalog.questions(schemas)
+        found = catalog.tables(
+            database=self.config.get("database"),
+            options=self._options(client),
+            relations=client.ask(asked.relations),
+            columns=client.ask(asked.columns),
+            keys=client.ask(asked.keys),
+            types=client.ask(asked.types),
+        )
+        if schemas and not found:
+            existing = ", ".join(name for [name] in client.ask(catalog.SCHEMAS))
+            msg = f"filter_schemas {schemas} match no readable table of {self.place}."
+            raise ConfigurationError(msg, hint=f"There are the schemas: {existing}.")
         return found
 
-    def discover_streams(self) -> Sequence[Stream]:
-        """Return a stream for each relation that the user may read."""
-        with self.client.transaction():
-            relations = self._relations()
-            [[_, money_scale]] = self.client.ask(pg_catalog.FACTS)
-        options = Options(
+    def _options(self, client: Client) -> Options:
+        [[_, money_scale]] = client.ask(catalog.FACTS)
+        return Options(
             special_dates=self.config["special_dates"],
             non_finite_floats=self.config["non_finite_floats"],
             money_scale=money_scale,
         )
-        streams: dict[str, Stream] = {}
-        for relation in relations:
-            if relation.stream in streams:
-                msg = (
-                    f"Two tables of {self._where} would be stream '{relation.stream}'."
-                )
-                raise ConfigurationError(msg, hint="Choose with filter_schemas.")
-            streams[relation.stream] = PostgresStream(
-                self, relation, options, self.client
-            )
-        return list(streams.values())
 
-    def _relations(self) -> list[pg_catalog.Relation]:
-        schemas = self.config.get("filter_schemas") or []
-        asked = pg_catalog.questions(schemas)
-        found = pg_catalog.relations(
-            self.client.ask(asked.relations),
-            self.client.ask(asked.columns),
-            self.client.ask(asked.keys),
-            self.client.ask(asked.types),
-        )
-        if schemas and not found:
-            existing = ", ".join(name for [name] in self.client.ask(pg_catalog.SCHEMAS))
-            msg = f"filter_schemas {schemas} match no readable table of {self._where}."
-            raise ConfigurationError(msg, hint=f"There are the schemas: {existing}.")
-        return found
-
-    @property
-    def _where(self) -> str:
-        return connection.place(self.config)
+    def imply(self) -> None:
+        """Turn TLS on where a setting about it is given."""
+        if self._config.get("ssl_enable") is None:
+            self._config["ssl_enable"] = any(map(self._config.get, TLS_SETTINGS))

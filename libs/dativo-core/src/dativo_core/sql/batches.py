@@ -12,8 +12,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pyarrow as pa
-    from dativo_core.batch_files import BatchConfig
     from typing_extensions import Self
+
+    from dativo_core.batch_files import BatchConfig
 
 
 class BatchWriter:
@@ -47,7 +48,7 @@ class BatchWriter:
         self._files.abandon()
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows as Postgres gave them."""
+        """Add rows as the source gave them."""
         rows, others = typed(batch, self._schema)
         if others is not None:
             self._send_rows(_as_recorded(others))

@@ -1,0 +1,44 @@
+"""What a run must know of the server before it reads."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from tap_postgres import queries
+from tap_postgres.bookmarks import Activity, Snapshot
+
+if t.TYPE_CHECKING:
+    from tap_postgres.catalog import Table
+    from tap_postgres.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The files behind a table and its parts."""
+
+    last_page: int
+    pages: int
+    fingerprint: str
+
+
+def ask_snapshot(client: Client) -> Snapshot:
+    """Describe the snapshot of the present transaction."""
+    return Snapshot.from_row(*client.ask(queries.SNAPSHOT)[0])
+
+
+def ask_activity(client: Client) -> Activity:
+    """Look who else is at work."""
+    with client.transaction():
+        taken_at, oldest, hidden, prepared, standby = client.ask(queries.ACTIVITY)[0]
+    is_complete = not (hidden or prepared or standby)
+    return Activity(taken_at, oldest, is_complete=is_complete)
+
+
+def ask_layout(client: Client, table: Table) -> Layout:
+    """Measure the table."""
+    last_page, pages, fingerprint = client.ask(
+        queries.LAYOUT.replace("{oid}", str(table.oid))
+    )[0]
+    # Nothing is known of a table that is gone: reading it says so.
+    return Layout(last_page or 0, pages or 0, fingerprint or "")
