@@ -98,15 +98,16 @@ class DataFileWriter:
         Args:
             pieces: Rows that have the table's columns, of about one size.
         """
-        filled = (piece for piece in pieces if piece.num_rows)
+        # No name may keep a piece while the next one is awaited.
+        filled = filter(pa.Table.__len__, pieces)
         for first in filled:
             # Bloom filters are sized before it is known what comes later.
             most_rows = self._sizes.rows_at_once(first)
-            rest = itertools.chain([first], filled)
-            groups = itertools.chain.from_iterable(cut(p, most_rows) for p in rest)
-            for group in groups:
+            rest = itertools.chain(_given([first]), filled)
+            del first
+            cuts = map(partial(cut, most_rows=most_rows), rest)
+            for whole in _rests(itertools.chain.from_iterable(cuts)):
                 place = Place(self._new_path(Record()), Record(), self._spec_id)
-                whole = itertools.chain([group], groups)
                 yield self._write_file(whole, most_rows, place)
 
     def rewrite(
@@ -120,10 +121,8 @@ class DataFileWriter:
             most_rows: The most that a piece may have.
         """
         folder = posixpath.dirname(old.file_path)
-        groups = map(self._sorted, pieces)
-        for first in groups:
+        for whole in _rests(map(self._sorted, pieces)):
             path = f"{folder}/{uuid.uuid4()}-compact.parquet"
-            whole = itertools.chain([first], groups)
             place = Place(path, old.partition, old.spec_id)
             yield self._write_file(whole, most_rows, place)
 
@@ -339,6 +338,20 @@ class DataFileWriter:
     @cached_property
     def _path_ids(self) -> dict[str, int]:
         return parquet_path_to_id_mapping(self._stored_schema)
+
+
+def _rests(groups: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
+    """Yield what is left of the groups, as long as there is something."""
+    for first in groups:
+        whole = itertools.chain(_given([first]), groups)
+        del first
+        yield whole
+
+
+def _given(held: list[pa.Table]) -> Iterator[pa.Table]:
+    """Give the tables away: nobody else may keep them."""
+    while held:
+        yield held.pop(0)
 
 
 def _small(kind: pa.DataType) -> pa.DataType:

@@ -83,7 +83,9 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     # Asked for all at once, row groups are all fetched before the first is decoded.
     for group in range(opened.num_row_groups):
-        yield from opened.iter_batches(ROWS_AT_ONCE, [group], list(columns))
+        yield from opened.iter_batches(
+            ROWS_AT_ONCE, [group], list(columns), use_threads=False
+        )
 
 
 def dead_rows(io: FileIO, task: FileScanTask) -> pa.Array | None:

@@ -41,7 +41,7 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAINTENANCE = "dativo.maintenance"
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 32 * 2**20
 CHUNK_ROWS = 2**20
 
 
