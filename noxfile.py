@@ -111,9 +111,10 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Let storage and catalogs fail in every way that is known."""
+    """Let storage, catalogs and Stripe fail in every way that is known."""
     sync(session)
-    run_pytest(session, "tests/test_storage_faults.py", "-m", "slow or not slow")
+    tests = ("tests/test_storage_faults.py", "taps/tap-stripe/tests/test_sync.py")
+    run_pytest(session, *tests, "-m", "slow or not slow")
 
 
 @nox.session
