@@ -245,8 +245,8 @@ def question(
 def without_repeats(page: Page) -> Page:
     """Return a page that shows each object once."""
     known: dict[str, msgspec.Raw] = {}
-    for item in page.data:
-        known.setdefault(read_head(item).id, item)
+    for number, item in enumerate(page.data):
+        known.setdefault(read_head(item).id or f"{number}", item)
     if len(known) == len(page.data):
         return page
     return Page(list(known.values()), page.has_more)
