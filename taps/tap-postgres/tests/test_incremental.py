@@ -315,9 +315,50 @@ def test_an_interrupted_run_goes_on_where_it_was(source, stop):
         source.sql("UPDATE t SET at = at + 1 WHERE id = 7")
     resumed = source.run(catalog, state)
 
-    assert {*sent, *resumed.values("id")} == {*range(1, 3001)}
+    sent += resumed.values("id")
+    # The changed row comes again; of rows with one value, no state splits them.
+    assert sorted(sent) == sorted([*range(1, 3001), *[7] * (len(sent) - 3000)])
+    assert len(sent) <= 3002
     assert "partial" not in resumed.state["bookmarks"]["public-t"]
     assert source.run(catalog, resumed.state).records == []
+
+
+@pytest.mark.parametrize("declared", ["date", "timestamp", "timestamptz", "int8"])
+def test_an_interrupted_run_repeats_no_tie(source, declared):
+    """A table without a key could not tell, and each row would be there twice."""
+    value = (
+        "i / 70"
+        if declared == "int8"
+        else "timestamp '2024-01-01' + i / 70 * '1 d'::interval"
+    )
+    source.sql(
+        f"CREATE TABLE t (id int, at {declared})",
+        f"INSERT INTO t SELECT i, ({value})::{declared} FROM generate_series(1, 999) i",
+        "INSERT INTO t SELECT i, NULL FROM generate_series(1000, 1200) i",
+    )
+    catalog = source.catalog("public-t", key="at")
+    sent, state = [], None
+    while state is None or "partial" in state["bookmarks"]["public-t"]:
+        run = source.run(catalog, state).until_state(1)
+        sent += run.values("id")
+        state = run.state
+
+    assert sorted(sent) == [*range(1, 1201)]
+
+
+def test_texts_that_are_equal_are_not_taken_for_different(source):
+    """Where a collation takes "A" for "a", what is above one leaves out the other."""
+    source.sql(
+        "CREATE TABLE t (id int PRIMARY KEY, at text)",
+        "INSERT INTO t SELECT i, i / 7 FROM generate_series(1, 900) i",
+    )
+    catalog = source.catalog("public-t", key="at")
+    run = source.run(catalog, None).until_state(1)
+    last = run.records[-1]["at"]
+    again = source.run(catalog, run.state)
+
+    assert [r["at"] for r in again.records].count(last) == 7
+    assert {*run.values("id"), *again.values("id")} == {*range(1, 901)}
 
 
 def test_the_state_of_another_tap_is_taken_over(source):

@@ -100,7 +100,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """How far a stream has come."""
+    """How far a stream has come.
+
+    Attributes:
+        after: How far an interrupted run has come on its way to what is `planned`.
+        has_ties: Whether it has read all rows at that value, not only some.
+    """
 
     value: t.Any = None
     horizon: int | None = None
@@ -109,6 +114,7 @@ class Bookmark:
     checkpoints: tuple[Checkpoint, ...] = ()
     after: t.Any = None
     planned: Bookmark | None = None
+    has_ties: bool = False
 
     @classmethod
     def from_state(cls, state: Mapping[str, t.Any], key: str) -> Bookmark:
@@ -118,7 +124,12 @@ class Bookmark:
             partial = {}
         planned = cls._flat(partial["planned"]) if partial.get("planned") else None
         known = state if state.get("replication_key") == key else {}
-        return replace(cls._flat(known), after=partial.get("after"), planned=planned)
+        return replace(
+            cls._flat(known),
+            after=partial.get("after"),
+            planned=planned,
+            has_ties=bool(partial.get("has_ties")),
+        )
 
     @classmethod
     def _flat(cls, state: Mapping[str, t.Any]) -> Bookmark:
@@ -137,6 +148,7 @@ class Bookmark:
             state["partial"] = {
                 "replication_key": key,
                 "after": self.after,
+                "has_ties": self.has_ties,
                 "planned": self.planned.to_flat(key),
             }
         return state
@@ -169,9 +181,11 @@ class Bookmark:
             }
         return state
 
-    def interrupted(self, after: t.Any, planned: Bookmark) -> Bookmark:
+    def interrupted(
+        self, after: t.Any, planned: Bookmark, *, has_ties: bool = False
+    ) -> Bookmark:
         """Remember that the plan is done up to a cursor value."""
-        return replace(self, after=after, planned=planned)
+        return replace(self, after=after, planned=planned, has_ties=has_ties)
 
 
 def usable(bookmark: Bookmark, snapshot: Snapshot) -> Bookmark:
@@ -186,6 +200,7 @@ def usable(bookmark: Bookmark, snapshot: Snapshot) -> Bookmark:
         scan_from=bookmark.scan_from,
         after=bookmark.after,
         planned=bookmark.planned,
+        has_ties=bookmark.has_ties,
     )
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import typing as t
 from dataclasses import dataclass, replace
 
 from dativo_core.sql.reading import Progress, pieces
 
-from tap_postgres import bookmarks, queries
+from tap_postgres import bookmarks, queries, ties
 from tap_postgres.asking import ask_activity, ask_snapshot
 from tap_postgres.bookmarks import Activity, Bookmark, Checkpoint, Snapshot
+from tap_postgres.ties import Complete, last_ordinary
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import pyarrow as pa
     from dativo_core.sql.reading import Event, Source
 
     from tap_postgres.catalog import Table
@@ -24,7 +23,6 @@ if t.TYPE_CHECKING:
     from tap_postgres.queries import Cursor, Window
 
 logger = logging.getLogger(__name__)
-_SPECIAL = {"NaN", "Infinity", "-Infinity", "infinity", "-infinity"}
 
 
 def incremental(
@@ -86,26 +84,28 @@ class _Scan:
             return
         window = snapshot.window(self.previous.horizon, self.reached.horizon)
         last = self.previous.after if self.previous.planned else None
-        rows = 0
-        query = self._query(window, start)
-        answer = self.client.read(query, self.source.subject)
-        for batch in pieces(answer, self.source.state_rows):
-            yield batch
-            last = _last(batch, self.cursor.name, last)
-            rows += batch.num_rows
-            if rows >= self.source.state_rows and last is not None:
-                rows = 0
-                pending = self.previous.interrupted(last, self.reached)
-                yield Progress(pending.to_state(self.cursor.name))
+        rows, name = self.source.state_rows, self.cursor.name
+        answer = self.client.read(self._query(window, start), self.source.subject)
+        for found in ties.cut(pieces(answer, rows), name, rows):
+            if isinstance(found, Complete):
+                pending = self.previous.interrupted(
+                    found.value, self.reached, has_ties=self.cursor.is_exact
+                )
+                yield Progress(pending.to_state(name))
+            else:
+                yield found
+                last = last_ordinary(found, name, last)
         value = _highest(self.client, self.cursor, self.previous.value, last)
         self.reached = replace(self.reached, value=value)
         yield Progress(self.reached.to_state(self.cursor.name))
 
     def _query(self, window: Window, start: t.Any) -> str:
-        is_ours = self.previous.horizon is not None
-        bound = (
-            "" if start is None else queries.at_least(self.cursor, start, slack=is_ours)
-        )
+        bound = ""
+        if start is not None:
+            is_ours = self.previous.horizon is not None
+            bound = queries.at_least(self.cursor, start, slack=is_ours)
+            if self.previous.planned and self.previous.has_ties:
+                bound = queries.above(self.cursor, start)
         # Nulls last, as an index has them, so that an index can give the order.
         return self.source.query(bound, window.sql, order=self.cursor.sql)
 
@@ -131,29 +131,13 @@ def _computed(
         answer = client.read(query, source.subject)
         for batch in pieces(answer, source.state_rows):
             yield batch
-            value = _last(batch, cursor.name, value)
+            value = last_ordinary(batch, cursor.name, value)
             rows += batch.num_rows
             if rows >= source.state_rows and can_advance:
                 rows = 0
                 yield Progress(Bookmark(value).to_state(cursor.name))
     reached = Bookmark(value if can_advance else previous.value)
     yield Progress(reached.to_state(cursor.name))
-
-
-def _last(batch: pa.RecordBatch, column: str, otherwise: t.Any) -> t.Any:
-    """Return the last ordinary cursor value of a batch in order."""
-    from dativo_core.typed_columns import recorded  # noqa: PLC0415 pyarrow
-
-    values = batch.column(column)
-    for index in range(len(values) - 1, -1, -1):
-        [value] = recorded(values.slice(index, 1)).to_pylist()
-        if isinstance(value, str) and value.startswith('"'):
-            value = json.loads(value)
-        if value is None:
-            continue
-        if str(value) not in _SPECIAL and value == value:  # noqa: PLR0124 NaN
-            return value
-    return otherwise
 
 
 def _highest(client: Client, cursor: Cursor, old: t.Any, new: t.Any) -> t.Any:

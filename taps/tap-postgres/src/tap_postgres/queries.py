@@ -12,6 +12,7 @@ if t.TYPE_CHECKING:
     from dativo_core.sql.relation import Column, Relation
 
 TIME_TYPES = {"date", "timestamp", "timestamptz"}
+INTEGER_TYPES = {"int2", "int4", "int8"}
 # Clocks of application servers differ, and a transaction's start is reported a moment
 # after it: reading a little further back costs nothing, since `xmin` filters.
 CLOCK_SLACK = "10 minutes"
@@ -43,6 +44,14 @@ class Cursor:
     def sql(self) -> str:
         """The quoted column; alone, its name would mean the rendered value."""
         return f"{quote_identifier(self.table)}.{quote_identifier(self.name)}"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether values are equal to Postgres if they are spelled alike, and only so.
+
+        The numbers 1.0 and 1.00 are equal, and in some collations so are "a" and "A".
+        """
+        return self.type in TIME_TYPES | INTEGER_TYPES
 
     @property
     def ordinary(self) -> str:
@@ -105,6 +114,11 @@ def at_least(cursor: Cursor, value: t.Any, *, slack: bool = False) -> str:
     if slack and cursor.type in TIME_TYPES:
         bound = f"{bound} - interval '{CLOCK_SLACK}'"
     return f"{cursor.sql} >= {bound} OR {cursor.sql} IS NULL"
+
+
+def above(cursor: Cursor, value: t.Any) -> str:
+    """Rows above a value, and those that have none."""
+    return f"{cursor.sql} > {cursor.literal(value)} OR {cursor.sql} IS NULL"
 
 
 def before(cursor: Cursor, microseconds: int) -> str:
