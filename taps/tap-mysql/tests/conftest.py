@@ -60,9 +60,9 @@ class Source:
         self.config = {**database.tap_config(), "state_interval_rows": 100}
 
     def sql(self, *statements):
-        """Run statements, each in a transaction of its own."""
+        """Run statements, each in a transaction of its own, and zero dates allowed."""
         for statement in statements:
-            self.database.execute(statement)
+            self.database.execute(f"SET sql_mode = ''; {statement}")
 
     def discover(self, **config):
         """Return the catalog."""
@@ -70,12 +70,12 @@ class Source:
             config={**self.config, **config}, setup_mapper=False
         ).catalog_dict
 
-    def catalog(self, stream, *, key=None, deselected=(), **config):
+    def catalog(self, table, *, key=None, deselected=(), **config):
         """Return a catalog that selects one stream, incremental if a key is given."""
         [entry] = [
             entry
             for entry in self.discover(**config)["streams"]
-            if entry["tap_stream_id"] == stream
+            if entry["tap_stream_id"] == self.stream(table)
         ]
         if key:
             entry |= {"replication_method": "INCREMENTAL", "replication_key": key}
@@ -108,12 +108,13 @@ class Source:
     @contextlib.contextmanager
     def session(self):
         """Open a session of another user of the database."""
-        with (
-            self.database.connect(autocommit=True) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+        connection = self.database.connect(autocommit=True)
+        with contextlib.closing(connection), connection.cursor() as cursor:
             yield cursor.execute
+
+    def stream(self, table):
+        """Return the name of a table's stream."""
+        return f"{self.database.name}-{table}"
 
 
 def captured(work):
@@ -126,6 +127,6 @@ def captured(work):
 
 
 @pytest.fixture
-def source(database):
+def source(mariadb):
     """An empty database with a tap."""
-    return Source(database)
+    return Source(mariadb)

@@ -82,11 +82,6 @@ def _bytes(raw: pa.Array) -> pa.Array:
 
 
 def _geometry(raw: pa.Array) -> pa.Array:
-    has_srid = pc.not_equal(
-        pc.binary_slice(raw, 0, _SRID_BYTES), pa.scalar(bytes(_SRID_BYTES))
-    )
-    if not pc.any(has_srid).as_py():
-        return pc.binary_slice(raw, _SRID_BYTES)
     values = [None if value is None else wkb(value) for value in raw.to_pylist()]
     return pa.array(values, pa.binary())
 

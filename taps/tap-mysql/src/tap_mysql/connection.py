@@ -75,7 +75,7 @@ def tls_context(config: Settings) -> ssl.SSLContext:
         msg = f"A certificate of the settings cannot be used: {error}."
         hint = "Check ssl_ca, ssl_cert and ssl_key."
         raise ConfigurationError(msg, hint=hint) from error
-    _relax(context, config["ssl_mode"])
+    _relax(context, config.get("ssl_mode") or "verify-full")
     return context
 
 

@@ -107,10 +107,9 @@ SETTINGS = th.PropertiesList(
     th.Property(
         "ssl_mode",
         th.StringType,
-        default="verify-full",
         allowed_values=["require", "verify-ca", "verify-full"],
         description="How far to check the server: only that it speaks TLS, its "
-        "certificate, or also its name.",
+        "certificate, or also its name, as is done if this is not set.",
     ),
     th.Property(
         "ssl_ca",
