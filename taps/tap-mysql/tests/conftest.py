@@ -86,12 +86,15 @@ class Source:
 
     def run(self, catalog=None, state=None, **config):
         """Run a sync in this process."""
-        tap = TapMySQL(
+        return captured(self.tap(catalog, state, **config).sync_all)
+
+    def tap(self, catalog=None, state=None, **config):
+        """Return a tap."""
+        return TapMySQL(
             config={**self.config, **config},
             catalog=json.loads(json.dumps(catalog)),
             state=json.loads(json.dumps(state)),
         )
-        return captured(tap.sync_all)
 
     def cli(self, tmp_path, *arguments, **config):
         """Run the command as a process of its own."""
