@@ -102,8 +102,14 @@ class MariaServer(Server):
         return self.database(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, after ending whoever is still in it."""
-        sessions = "SELECT id FROM information_schema.processlist WHERE db = %s"
+        """Drop a database, after ending whoever is still in it.
+
+        Who is in no database may hold a table of any, and would be waited for.
+        """
+        sessions = (
+            "SELECT id FROM information_schema.processlist WHERE command <> 'Daemon' "
+            "AND id <> CONNECTION_ID() AND (db = %s OR db IS NULL)"
+        )
         with self.database().cursor() as cursor:
             cursor.execute(sessions, [name])
             for (session,) in cursor.fetchall():

@@ -57,19 +57,24 @@ def by_columns(connection: Connection[t.Any], sql: str) -> Iterator[Columns]:
 
 
 def by_rows(connection: Connection[t.Any], sql: str, rows: int) -> Iterator[Columns]:
-    """Do the same with PyMySQL's public means, and slowly."""
+    """Do the same with PyMySQL's own loop, and slowly."""
     inner = t.cast("t.Any", connection)
     habits = inner.decoders, inner.use_unicode
     # Without decoders each value is the bytes that were sent.
     inner.decoders, inner.use_unicode = {}, False
+    cursor = t.cast("t.Any", connection.cursor(SSCursor))
     try:
-        with connection.cursor(SSCursor) as cursor:
-            cursor.execute(sql)
-            while found := cursor.fetchmany(rows):
-                columns = zip(*found, strict=True)
-                yield [pa.array(column, pa.binary()) for column in columns]
+        cursor.execute(sql)
+        while found := cursor.fetchmany(rows):
+            columns = zip(*found, strict=True)
+            yield [pa.array(column, pa.binary()) for column in columns]
     finally:
         inner.decoders, inner.use_unicode = habits
+        # Closing it would read on, even from a connection that is lost.
+        if cursor._result:  # noqa: SLF001 see the module
+            cursor._result.unbuffered_active = False  # noqa: SLF001
+            cursor._result.connection = None  # noqa: SLF001
+        cursor.connection = None
 
 
 class _Packets:
