@@ -11,22 +11,10 @@ import pytest
 from target_parquet_iceberg.catalogs import open_catalog
 
 DATIVO = Path(sys.executable).with_name("dativo")
-TARGET = Path(sys.executable).with_name("target-dativo")
 COUNT = 1000
 NUMBER = {"type": ["integer", "null"]}
 SCHEMA = {"properties": {"id": {"type": "integer"}, "amount": NUMBER}}
 NO_LIMIT = {"dead_letter": {"max_ratio": 1}}
-
-
-def run(command, data=b""):
-    """Run a command to its end."""
-    return subprocess.run(
-        list(map(str, command)),
-        input=data,
-        capture_output=True,
-        check=False,
-        timeout=90,
-    )
 
 
 def lines(*messages):
@@ -56,22 +44,24 @@ STATE = {"type": "STATE", "value": {"bookmarks": {"shop-orders": {"v": 1}}}}
 class Place:
     """A warehouse, and the two commands on it."""
 
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, dativo, load, **settings):
         self.folder = folder
+        self._dativo = dativo
+        self._load = load
         self.settings = {"warehouse": str(folder / "lake"), **NO_LIMIT, **settings}
         self.config = folder / "target.json"
         self.config.write_text(json.dumps(self.settings))
 
     def load(self, *messages, raw=b"", code=0):
         """Run the target."""
-        done = run([TARGET, "--config", self.config], lines(*messages) + raw)
-        assert done.returncode == code, done.stderr.decode()
+        done = self._load(self.settings, lines(*messages) + raw)
+        assert done.code == code, done.stderr.decode()
         return done
 
     def dlq(self, *arguments, code=0):
         """Run `dativo dlq`."""
-        done = run([DATIVO, "dlq", *arguments, "--config", self.config])
-        assert done.returncode == code, done.stderr.decode()
+        done = self._dativo("dlq", *arguments, "--config", self.config)
+        assert done.code == code, done.stderr.decode()
         return done
 
     def rows(self, name="shop_orders"):
@@ -94,9 +84,15 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path):
+def make_place(tmp_path, dativo, load):
+    """Make an empty warehouse, with settings of the target."""
+    return lambda **settings: Place(tmp_path, dativo, load, **settings)
+
+
+@pytest.fixture
+def place(make_place):
     """An empty warehouse."""
-    return Place(tmp_path)
+    return make_place()
 
 
 def repaired(messages):
@@ -125,9 +121,9 @@ WHOLE = [{"id": number, "amount": number} for number in range(COUNT + 1)]
     [(("id",), {}), ((), {}), (("id",), {"load_method": "append-only"})],
     ids=["upsert", "append without keys", "append with keys"],
 )
-def test_repaired_rows_arrive_once(tmp_path, keys, settings):
+def test_repaired_rows_arrive_once(make_place, keys, settings):
     """1,000 rows are repaired and replayed; a second replay, or the same, adds none."""
-    place = Place(tmp_path, **settings)
+    place = make_place(**settings)
     place.load(*bad(keys))
     assert place.counted() == {("shop-orders", "cast", "amount"): COUNT}
     first = place.dlq("replay")
@@ -153,7 +149,8 @@ def test_repaired_rows_arrive_once(tmp_path, keys, settings):
 
 def test_list_and_show(place):
     """Reasons are counted by run; records are shown whole, on demand, up to a limit."""
-    assert place.dlq("list").stdout == b"No dead letters.\n"
+    command = [DATIVO, "dlq", "list", "--config", place.config]
+    assert subprocess.check_output(command, timeout=90) == b"No dead letters.\n"
     place.load(schema(), record(1, "1 EUR"), record(2, "2 EUR"), raw=b"garbage\n\n")
     text = place.dlq("list", "shop-orders").stdout.decode()
     assert [line.split()[0] for line in text.splitlines()] == ["stream", "shop-orders"]
@@ -258,15 +255,15 @@ def test_letters_that_cannot_be_replayed_are_told(place):
     assert b"b: 1 letters came without a SCHEMA" in done.stderr
 
 
-def test_plain_parquet_takes_a_replay_once(tmp_path):
+def test_plain_parquet_takes_a_replay_once(make_place):
     """The folder's log remembers replays as the table's properties do."""
-    place = Place(tmp_path, format="parquet")
+    place = make_place(format="parquet")
     place.load(schema(()), record(1, "1 EUR"))
     sent = place.dlq("replay").stdout
     for _ in range(2):
         place.load(raw=repaired(sent))
     assert place.dlq("replay").stdout == b""
-    files = list((tmp_path / "lake/lake/shop_orders").glob("*.parquet"))
+    files = list((place.folder / "lake/lake/shop_orders").glob("*.parquet"))
     assert len(files) == 1
     assert (
         b"1 letters discarded"
@@ -274,11 +271,10 @@ def test_plain_parquet_takes_a_replay_once(tmp_path):
     )
 
 
-def test_letters_on_s3(tmp_path, seaweed):
+def test_letters_on_s3(make_place, tmp_path, seaweed):
     """The same on an object store, with a REST catalog."""
     prefix = f"s3://{seaweed.bucket}/{tmp_path.name}"
-    place = Place(
-        tmp_path,
+    place = make_place(
         warehouse=seaweed.warehouse,
         namespace=f"dlq_{tmp_path.name}".replace("-", "_"),
         catalog=seaweed.rest_catalog_properties(),
