@@ -82,6 +82,7 @@ class Table:
         path: The key, if rows lie in its order and a load can resume behind any row.
         indexed: Columns whose order an index has.
         nullable: Columns that may be null.
+        has_snapshot: Whether a transaction sees its rows as they were at one moment.
     """
 
     relation: Relation
@@ -89,6 +90,7 @@ class Table:
     path: tuple[Key, ...]
     indexed: frozenset[str]
     nullable: frozenset[str]
+    has_snapshot: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ def _table(
         tuple(Key.of(name, columns[c]) for c in key) if can_resume else (),
         frozenset(i.columns[0] for i in indexes if i.is_whole),
         frozenset(column for column, _, nullable in typed if nullable),
+        has_snapshot=facts.engine in _CLUSTERED,
     )
 
 

@@ -15,7 +15,7 @@ from dativo_core.sql.settings import (
 from dativo_core.sql.tap import SqlTap
 from singer_sdk import typing as th
 
-from tap_mysql import catalog, connection
+from tap_mysql import catalog, connection, preflight
 from tap_mysql.client import Client
 from tap_mysql.my_types import Options
 from tap_mysql.streams import MySQLReader
@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
     from dativo_core.sql.relation import Relation
 
 TLS_SETTINGS = ["ssl_mode", "ssl_ca", "ssl_cert", "ssl_key"]
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 _FOREIGN = "Ignored, and accepted for the other variant's sake."
 
 SETTINGS = th.PropertiesList(
@@ -166,6 +167,17 @@ class TapMySQL(SqlTap):
         look_back = self.config["look_back_seconds"]
         for table in self._tables():
             yield table.relation, MySQLReader(self.client, table, look_back)
+
+    # The SDK calls it in one place, for --test, and offers no other to say more.
+    def run_connection_test(self) -> bool:  # type: ignore[misc]
+        """Say what will hurt sooner or later, then read a row of each stream."""
+        host = self.config["host"]
+        is_local = bool(self.config.get("unix_socket")) or host in LOCAL_HOSTS
+        facts = preflight.ask(self.client, is_local=is_local)
+        self.logger.info("%s is %s %s.", self.place, facts.product, facts.version)
+        for warning in preflight.warnings(facts, self._tables()):
+            self.logger.warning(warning)
+        return super().run_connection_test()
 
     def _tables(self) -> list[catalog.Table]:
         databases = self._databases()
