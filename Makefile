@@ -1,8 +1,10 @@
 # Needs Python 3.10 or newer, git and the network: no uv, no pip, no Docker, no root.
 # Override any of these: make test PYTHON=python3.12 UV=/opt/uv VENV=/tmp/venv ARGS=-x
+# Two workers keep two cores busy; a file's tests stay together, with their servers.
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 ARGS ?=
 
 # What uv may do: use the Python and the certificates that are here, nothing else.
@@ -12,6 +14,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export UV_SYSTEM_CERTS ?= true
 # Compiled once here, or by every process that starts.
 export UV_COMPILE_BYTECODE ?= true
+export PYTHONDONTWRITEBYTECODE =
 
 # A build account may have no home.
 ifneq ($(shell test -w "$$HOME" && echo yes),yes)
@@ -30,7 +33,7 @@ demo: setup ## PostgreSQL to Iceberg on this machine, in a minute
 test: setup ## Everything: generated files, then all tests with branch coverage
 	@$(RUN) python plugins/sync.py --check
 	@$(RUN) python docs/generate.py --check
-	@$(RUN) pytest --cov --cov-report=term --cov-report=xml:output/coverage.xml \
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term --cov-report=xml:output/coverage.xml \
 		--junit-xml=output/junit.xml $(ARGS)
 
 lint: setup ## Rules and layout of the code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -300,10 +301,13 @@ def peer() -> Callable[[str], Path]:
 def _peer(name: str) -> Path:
     venv, pins = PEERS / name, PEER_PINS[name]
     complete, made_of = venv / "made-of.json", [sys.version, *pins]
-    if not complete.exists() or json.loads(complete.read_text()) != made_of:
-        _uv("venv", "--clear", "--python", sys.executable, venv)
-        _uv("pip", "install", "--python", venv / "bin" / "python", *pins)
-        complete.write_text(json.dumps(made_of))
+    PEERS.mkdir(parents=True, exist_ok=True)
+    with (PEERS / f"{name}.lock").open("w") as lock:  # another worker may want it too
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists() or json.loads(complete.read_text()) != made_of:
+            _uv("venv", "--clear", "--python", sys.executable, venv)
+            _uv("pip", "install", "--python", venv / "bin" / "python", *pins)
+            complete.write_text(json.dumps(made_of))
     return venv / "bin"
 
 

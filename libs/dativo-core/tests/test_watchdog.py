@@ -27,8 +27,11 @@ signals._deferral = Deferral(is_open=sys.argv[3] == "committing")
 signals.install()
 libc, lock = ctypes.CDLL(None), ctypes.create_string_buffer(256)
 libc.pthread_mutex_lock(lock)
-print("deaf", flush=True)
-libc.pthread_mutex_lock(lock)
+try:
+    print("deaf", flush=True)
+    libc.pthread_mutex_lock(lock)
+finally:
+    signals.settle()
 """
 
 
