@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 
 _HEADER = 4
 _READ_BYTES = 2**20
-_BLOCK_BYTES = 4 * 2**20
+_BLOCK_BYTES = 2 * 2**20
 # The longest packet: what follows it continues the same row.
 _FULL = 0xFFFFFF
 _END, _ERROR = 0xFE, 0xFF
@@ -90,7 +90,7 @@ class _Packets:
         self._position = 0
         self._starts: list[int] = []
 
-    def blocks(self) -> Iterator[tuple[bytes, list[int]]]:
+    def blocks(self) -> Iterator[tuple[bytes | bytearray, list[int]]]:
         """Yield pieces of what the server sends, and where rows begin in them."""
         while True:
             stop = self._scan()
@@ -106,17 +106,17 @@ class _Packets:
     def _scan(self) -> str:
         """Go over whole packets; say what stopped it, if not the end of the data."""
         data, add, position = self._data, self._starts.append, self._position
-        length_at, size = struct.Struct("<I").unpack_from, len(self._data)
+        header_at, size = struct.Struct("<IB").unpack_from, len(self._data)
         stop = ""
         while position + _HEADER < size:
-            length = length_at(data, position)[0] & _FULL
+            length, first = header_at(data, position)
+            length &= _FULL
             behind = position + _HEADER + length
             if length == _FULL:
                 stop = "long"
                 break
             if behind > size:
                 break
-            first = data[position + _HEADER]
             if first >= _END and (first == _ERROR or length < _END_BYTES):
                 if first == _ERROR:
                     err.raise_mysql_exception(bytes(data[position + _HEADER : behind]))
@@ -127,10 +127,11 @@ class _Packets:
         self._position = position
         return stop
 
-    def _taken(self) -> tuple[bytes, list[int]]:
-        block = bytes(self._data[: self._position]) + _PADDING
-        starts = self._starts
-        del self._data[: self._position]
+    def _taken(self) -> tuple[bytearray, list[int]]:
+        block, starts = self._data, self._starts
+        self._data = block[self._position :]
+        del block[self._position :]
+        block += _PADDING
         self._position, self._starts = 0, []
         return block, starts
 
@@ -155,7 +156,7 @@ class _Packets:
         self._data += received
 
 
-def _columns(data: bytes, starts: list[int], count: int) -> Columns:
+def _columns(data: bytes | bytearray, starts: list[int], count: int) -> Columns:
     """Cut rows into columns, all values of a column at once."""
     found = np.frombuffer(data, np.uint8)
     position = np.array(starts, np.int64)
