@@ -27,7 +27,7 @@ TOOL = .dativo/uv run --frozen --inexact --group
 .DEFAULT_GOAL := help
 .PHONY: demo test lint typing nox format generate clean help setup
 
-demo: setup ## PostgreSQL to Iceberg on this machine, in a minute
+demo: setup ## PostgreSQL and Stripe to Iceberg on this machine, in a minute
 	@$(RUN) python -m dativo_sandbox.demo $(ARGS)
 
 test: setup ## Everything: generated files, then all tests with branch coverage

@@ -149,6 +149,14 @@ def bench_quick(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_stripe(session: nox.Session) -> None:
+    """Measure tap-stripe beside others on the simulator, in five minutes."""
+    sync(session)
+    options = session.posargs or ["--output", "docs/connectors/STRIPE_SPEED.md"]
+    session.run("python", "bench/stripe.py", "--peers", *options)
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
     """Change the code that handles failures bit by bit: its tests must notice."""
     sync(session, "--package=dativo-core")

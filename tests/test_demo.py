@@ -29,8 +29,23 @@ def test_demo(project):
     assert 'replication_key: "updated_at"' in done.stdout
     assert "The second run moved 712 rows of flights." in done.stdout
     assert re.search(r"^ +712 +712 +0$", done.stdout, re.MULTILINE)
+    check_stripe(done.stdout)
     port = re.search(r"on port (\d+)", done.stdout)[1]
     assert f"-p {port}" not in command_lines()
+
+
+def check_stripe(shown):
+    """Two failures cost two requests; one record of four thousand is a dead letter."""
+    row = re.compile(r"^  (\w+) +([\d,]+) +([\d,]+) +(\d+)$", re.MULTILINE)
+    found = [[int(n.replace(",", "")) for n in row[1:]] for row in row.findall(shown)]
+    assert len(found) == 4
+    assert all(source == lake + dead for source, lake, dead in found)
+    assert sum(dead for _, _, dead in found) == 1
+    assert re.search(r"^2 of \d+ requests were sent again", shown, re.MULTILINE)
+    for path, status in (("charges", 429), ("invoices", 500)):
+        assert re.search(rf"^  /v1/{path} +{status} ", shown, re.MULTILINE)
+    listed = shown.partition("$ dativo dlq list")[2]
+    assert re.search(r"^  charges +\S+ +cast +amount +.* 1$", listed, re.MULTILINE)
 
 
 def command_lines():

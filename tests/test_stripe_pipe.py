@@ -106,6 +106,31 @@ def test_money_moments_and_json_have_their_types(stripe):
         assert json.loads(details) == truth[key]["billing_details"]
 
 
+def test_nested_objects_are_typed_columns_on_request(stripe):
+    """Structs to any depth, lists of them too; the same values as Stripe's."""
+    stripe.tap = {**stripe.source.tap_config(), "typed_nested": True}
+    stripe.select("customers", "invoices")
+    stripe.run()
+    described = stripe.rows("DESCRIBE SELECT * FROM lake.invoices")
+    types = dict(row[:2] for row in described)
+    assert types["status_transitions"].startswith("STRUCT(finalized_at BIGINT")
+    assert types["metadata"] == "VARCHAR"
+    truth = {one["id"]: one for one in stripe.source.objects("invoice")}
+    for key, paid, city, subscription in stripe.rows(
+        "SELECT id, status_transitions.paid_at, customer_address.city, "
+        "parent.subscription_details.subscription FROM lake.invoices"
+    ):
+        parent = truth[key]["parent"]["subscription_details"]
+        assert paid == truth[key]["status_transitions"]["paid_at"]
+        assert city == truth[key]["customer_address"]["city"]
+        assert subscription == parent["subscription"]
+    [[strange]] = stripe.rows(
+        "SELECT count(*) FROM lake.invoices WHERE _extra IS NOT NULL"
+    )
+    assert strange == 0
+    assert stripe.dead_letters() == []
+
+
 def test_killed_in_the_middle_the_next_run_completes_it(stripe):
     """The tap dies by SIGKILL while it reads; the target keeps what STATE covers."""
     stripe.source.schedule({"action": "hang", "path": "/v1/invoices", "first": 3})

@@ -10,7 +10,7 @@ import threading
 import typing as t
 
 import pytest
-from dativo_core.http import build_client
+from dativo_core.http import Options, build_client
 from dativo_core.limiter import Rates
 from hypothesis import HealthCheck, settings
 
@@ -21,7 +21,7 @@ settings.register_profile(
 )
 settings.load_profile("core")
 
-FAST = Rates(1e6, 1e6, burst=1e6)
+FAST = Rates(1e9, 1e9)
 
 
 class FakeTime:
@@ -142,9 +142,8 @@ def client_for(time):
 
     def build(url, plugin="tap-any", rates=FAST, **options):
         times = {"clock": time.now, "now": time.now, "sleep": time.sleep}
-        client = build_client(
-            plugin, url, rates, **{**times, "chance": lambda: 0.5, **options}
-        )
+        given = {**times, "chance": lambda: 0.5, **options}
+        client = build_client(plugin, url, rates, Options(**given))
         built.append(client)
         return client
 

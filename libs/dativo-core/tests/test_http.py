@@ -305,7 +305,7 @@ def test_stripe_says_whether_to_retry(client_for, server, answer_of_stripe) -> N
 def test_throttling_slows_down_all_requests(client_for, server, time) -> None:
     """After a 429 nothing goes before Retry-After, and the rate is halved."""
     server.then_answer(429, headers={"Retry-After": "20"})
-    rates = Rates(100, 100, share=1, burst=1)
+    rates = Rates(100, 100, share=1)
     client = client_for(server.url, rates=rates, throttle_scope=lambda *_: GLOBAL)
     began = time.now()
     ask(client, server)
@@ -457,7 +457,7 @@ def test_netrc_is_for_others(client_for, server, tmp_path, monkeypatch) -> None:
 
 def test_processes_share_limits(client_for, server, time, tmp_path) -> None:
     """Two clients with one state folder wait for each other."""
-    rates = Rates(10, 10, share=1, burst=1)
+    rates = Rates(10, 10, share=1)
     options = {"rates": rates, "state_folder": tmp_path, "shares_limits": True}
     for _ in range(2):
         ask(client_for(server.url, **options), server)

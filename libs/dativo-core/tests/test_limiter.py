@@ -10,7 +10,7 @@ import pytest
 from dativo_core.fetch import ordered
 from dativo_core.limiter import GLOBAL, FileBuckets, Limiter, Rates
 
-EVEN = Rates(100, 10, {"slow": 1}, share=1, burst=1)
+EVEN = Rates(100, 10, {"slow": 1}, share=1)
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -43,7 +43,7 @@ def test_requests_are_evenly_spaced(limiter, time) -> None:
 def test_what_was_waited_is_told(limiter) -> None:
     """The caller learns how long it took."""
     one = limiter()
-    assert [round(one.acquire("a"), 3) for _ in range(2)] == [0, 0.1]
+    assert [round(one.acquire("a").waited, 3) for _ in range(2)] == [0, 0.1]
 
 
 def test_endpoints_have_their_own_rates(limiter, time) -> None:
@@ -52,22 +52,81 @@ def test_endpoints_have_their_own_rates(limiter, time) -> None:
     assert moments(limiter(), time, "slow", "e", "slow")[2] == pytest.approx(1, abs=0.1)
 
 
-def test_unused_time_is_not_made_up_for(limiter, time) -> None:
-    """After a silence two follow at once, as `burst` allows, and no more."""
-    one = limiter(Rates(100, 10, share=1, burst=2))
+def test_without_a_window_a_pause_is_not_made_up_for(limiter, time) -> None:
+    """After a silence they are spaced as before."""
+    one = limiter()
     moments(one, time, *"aaa")
     time.sleep(60)
-    assert moments(one, time, *"aaaa") == [0, 0, 0.1, 0.2]
+    assert moments(one, time, *"aaa") == [0, 0.1, 0.2]
 
 
-@pytest.mark.parametrize("burst", [1, 2])
-def test_no_window_of_a_second_overflows(limiter, time, burst) -> None:
-    """With nine tenths of 25 a second, 25 never fit into any second."""
-    one = limiter(Rates(100, 25, share=0.9, burst=burst))
-    went = moments(one, time, *["a"] * 100)
+def test_within_the_window_a_pause_is_made_up_for(limiter, time) -> None:
+    """At twice the rate, until as many went as are counted together."""
+    one = limiter(Rates(100, 10, share=1, window=0.5))
+    assert moments(one, time, *"aaaaaaa") == [0, 0.05, 0.1, 0.15, 0.2, 0.5, 0.55]
+
+
+def test_who_comes_late_loses_nothing(limiter, time) -> None:
+    """A busy machine wakes up late each time, and the rate is what it is."""
+    one = limiter(Rates(100, 10, share=1, window=1))
+    began = time.now()
+    for _ in range(101):
+        one.acquire("a")
+        time.sleep(0.005)
+    assert time.now() - began == pytest.approx(10, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("took", "next_two"), [(0.7, [1.25, 1.5625]), (0.9, [1.4, 1.7125]), (3, [3, 3.5])]
+)
+def test_a_request_counts_from_when_it_arrives(limiter, time, took, next_two) -> None:
+    """What was held up by more than the share leaves room for makes others later."""
+    one = limiter(Rates(100, 2, share=0.8, window=1))
+    usual = one.acquire("a")
+    time.sleep(0.5)
+    one.answered("a", usual)
+    time.sleep(60)
+    [late, _] = [one.acquire("a") for _ in range(2)]
+    time.sleep(late.at + took - time.now())
+    one.answered("a", late)
+    went = [one.acquire("a").at - late.at for _ in range(2)]
+    assert went == pytest.approx(next_two, abs=0.001)
+
+
+def test_an_answer_to_what_is_long_forgotten_changes_nothing(limiter, time) -> None:
+    """Neither the bucket of its endpoint nor that of all."""
+    one = limiter()
+    old = one.acquire("a")
+    time.sleep(5)
+    one.acquire("a")
+    one.answered("a", old)
+    assert moments(one, time, *"aa") == [0.1, 0.2]
+
+
+def test_a_lower_rate_has_a_longer_window(limiter, time) -> None:
+    """After a refusal, as many requests go in twice the time."""
+    one = limiter(Rates(100, 10, share=1, window=0.5))
+    one.throttled("a")
+    assert moments(one, time, *"aaaaaa")[-1] == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("window", [0, 0.1, 1])
+@pytest.mark.parametrize("pauses", [(), (0.3,), (0.9, 0.01, 0.2)])
+def test_no_window_of_a_second_overflows(limiter, time, window, pauses) -> None:
+    """With nine tenths of 25 a second, 26 never fit into any second."""
+    one = limiter(Rates(100, 25, share=0.9, window=window))
+    went = []
+    for number in range(200):
+        one.acquire("a")
+        went.append(time.now())
+        if pauses and number % 7 == 0:
+            time.sleep(pauses[number % len(pauses)])
     most = max(sum(at <= later < at + 1 for later in went) for at in went)
-    assert 22 <= most <= 25
-    assert went[-1] == pytest.approx((100 - burst) / 22.5, abs=0.01)
+    assert most <= 25
+    if not pauses:
+        counted = max(1, int(25 * window))
+        last = 199 // counted * counted / 22.5 + 199 % counted / 45
+        assert went[-1] - went[0] == pytest.approx(last, abs=0.01)
 
 
 def test_a_refusal_halves_the_rate(limiter) -> None:
@@ -187,7 +246,9 @@ def test_processes_share_a_file(time, tmp_path) -> None:
     assert set(json.loads(path.read_text())) == {"a", GLOBAL}
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"a": [1, 2, 3, 4, 5, 6]}', "[]"])
+@pytest.mark.parametrize(
+    "content", ["{", "[1]", '{"a": [1, 2, 3, 4]}', '{"a": [1, 2, 3, 4, 5, []]}', "[]"]
+)
 def test_a_damaged_file_is_an_empty_one(time, tmp_path, content) -> None:
     """It is written anew."""
     path = tmp_path / "limits.json"

@@ -285,3 +285,23 @@ def test_impossible_wishes_are_refused(stripe_api, target, method, body, message
     response = stripe_api.respond(target, method=method, body=body)
     assert response.status in {400, 404}
     assert message in response.body.decode()
+
+
+def test_a_line_is_taken_off_its_invoice(stripe_api):
+    """Lists and the invoice show it no more; the event shows what was there before."""
+    invoice = next(
+        one for one in stripe_api.truth("invoice") if len(one["lines"]["data"]) > 1
+    )
+    before = invoice["lines"]["data"]
+    line = before[0]["id"]
+    stripe_api.mutate(ops=[{"op": "remove", "type": "line_item", "id": line}])
+    path = f"/v1/invoices/{invoice['id']}"
+    assert stripe_api.get(path)["lines"]["data"] == before[1:]
+    assert stripe_api.walk(f"{path}/lines") == before[1:]
+    assert line not in {one["id"] for one in stripe_api.truth("line_item")}
+    [event, *_] = stripe_api.get("/v1/events?type=invoice.updated")["data"]
+    assert event["data"]["previous_attributes"] == {"lines": {"data": before}}
+    for name in (line, "il_none"):
+        again = {"op": "remove", "type": "line_item", "id": name}
+        response = stripe_api.respond("/__mutate", method="POST", body={"ops": [again]})
+        assert response.status == 400

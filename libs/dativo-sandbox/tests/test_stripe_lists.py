@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from dativo_sandbox.stripe.resources import by_path, nested
 
@@ -199,3 +201,10 @@ def test_an_account_may_be_empty(stripe_api):
     for row in LISTS:
         page = empty.get(f"/v1/{row.path}")
         assert (page["data"], page["has_more"]) == ([], False)
+
+
+def test_json_is_laid_out_for_people(stripe_api):
+    """As Stripe does: two spaces a level, in answers and in errors."""
+    for target in ("/v1/customers?limit=2", "/v1/customers/cus_none", "/v1/nothing"):
+        body = stripe_api.respond(target).body.decode()
+        assert body == json.dumps(json.loads(body), indent=2, ensure_ascii=False)

@@ -225,4 +225,4 @@ def test_records_can_be_read_without_messages(source):
     tap = TapPostgres(config=source.config)
 
     assert list(tap.streams["public-t"].get_records(None)) == [{"i": 1, "f": 0.1}]
-    tap.client.close()
+    tap.connections.close()

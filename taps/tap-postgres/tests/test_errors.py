@@ -236,7 +236,7 @@ def test_tls_is_verified_against_the_authority_given(tmp_path):
             config["ssl_certificate_authority"] = authority
             tap = TapPostgres(config=config)
             assert list(tap.streams) == []
-            tap.client.close()
+            tap.connections.close()
 
         other = make_certificates(tmp_path)
         for change in (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
+from dativo_core.sql import progress
 
 ROWS = 500
 TABLE = f"""
@@ -195,3 +197,28 @@ def test_custom_where_clauses_choose_rows(source):
     run = source.run(stream_options={"public-t": {"custom_where_clauses": clauses}})
 
     assert run.values("id") == [11, 12]
+
+
+@pytest.mark.parametrize(
+    ("key", "clauses", "words"),
+    [
+        (None, [], "Syncing public-t: 500 rows, "),
+        (None, ["id > 0"], "Syncing public-t: 500 rows, "),
+        ("id", [], "Syncing public-t: 500 rows, "),
+    ],
+)
+def test_progress_is_told(source, caplog, monkeypatch, key, clauses, words):
+    """Against the server's estimate, where all rows are read."""
+    monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0)
+    source.sql(TABLE)
+    catalog = source.catalog("public-t", key=key)
+
+    with caplog.at_level(logging.INFO):
+        source.run(
+            catalog, stream_options={"public-t": {"custom_where_clauses": clauses}}
+        )
+
+    told = [m for m in caplog.messages if m.startswith("Syncing ")]
+    is_all = key is None and not clauses
+    assert any(" of 500 rows, " in message for message in told) == is_all
+    assert told[-1].startswith(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from dativo_core.sql.chunks import pages_of_a_chunk
 from tap_postgres import queries
 from tap_postgres.bookmarks import (
     Activity,
@@ -11,7 +12,6 @@ from tap_postgres.bookmarks import (
     Load,
     Snapshot,
     floor,
-    pages_of_a_chunk,
     usable,
 )
 from tap_postgres.queries import Cursor, Window

@@ -15,6 +15,8 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 Fields: t.TypeAlias = "dict[str, str]"
+#: A kind, the fields of an object, or in a list those of its objects.
+Tree: t.TypeAlias = "str | dict[str, Tree] | list[dict[str, Tree]]"
 
 # The SDK has integers only; what they count is in their names, and in their words.
 _MOMENT_NAME = re.compile(
@@ -51,6 +53,18 @@ def objects(package: Path) -> dict[str, Fields]:
     return found
 
 
+def shapes(package: Path) -> dict[str, dict[str, Tree]]:
+    """Return what is inside the fields that are objects of a shape of their own."""
+    found = {}
+    for path in sorted(package.rglob("_*.py")):
+        if path.name.endswith(("_service.py", "_params.py")):
+            continue
+        for name, node in _resources(ast.parse(path.read_text(encoding="utf-8"))):
+            trees = dict(_trees(node, {}))
+            found[name] = {k: v for k, v in trees.items() if not isinstance(v, str)}
+    return found
+
+
 def event_types(package: Path) -> list[str]:
     """Return the types of events that the API sends."""
     module = ast.parse((package / "_event.py").read_text(encoding="utf-8"))
@@ -71,14 +85,51 @@ def _resources(module: ast.Module) -> Iterator[tuple[str, ast.ClassDef]]:
 
 
 def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for name, annotation in _annotations(node):
+        yield name, _kind(name, annotation)
+
+
+def _annotations(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
     for part in node.body:
         name = _target(part)
         if not isinstance(part, ast.AnnAssign) or part.value is not None:
             continue
         if name and not name.startswith("_") and name != "deleted":
             # A word of Python may not be the name of a field: `from_`.
-            plain = name.rstrip("_")
-            yield plain, _kind(plain, part.annotation)
+            yield name.rstrip("_"), part.annotation
+
+
+def _trees(
+    node: ast.ClassDef, known: dict[str, ast.ClassDef]
+) -> Iterator[tuple[str, Tree]]:
+    inner = {part.name: part for part in node.body if isinstance(part, ast.ClassDef)}
+    visible = known | inner
+    for name, annotation in _annotations(node):
+        yield name, _tree(name, annotation, visible)
+
+
+def _tree(name: str, annotation: ast.expr, known: dict[str, ast.ClassDef]) -> Tree:
+    """Return the fields of an object whose class is written beside it.
+
+    Those of other objects of the API are not followed: they have streams of their own.
+    """
+    plain = _without_none(annotation)
+    if isinstance(plain, ast.Subscript) and ast.unparse(plain.value) == "List":
+        one = _without_none(plain.slice)
+        if ast.unparse(one) in known:
+            return [dict(_trees(known[ast.unparse(one)], known))]
+    if ast.unparse(plain) in known:
+        return dict(_trees(known[ast.unparse(plain)], known))
+    kind = _kind(name, annotation)
+    # Inside of JSON a moment stays the number that it is.
+    return "integer" if kind == "moment" else kind
+
+
+def _without_none(annotation: ast.expr) -> ast.expr:
+    is_open = isinstance(annotation, ast.Subscript)
+    if is_open and ast.unparse(annotation.value) == "Optional":
+        return annotation.slice
+    return annotation
 
 
 def _target(part: ast.stmt) -> str:

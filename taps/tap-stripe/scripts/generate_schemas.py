@@ -31,15 +31,16 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     drifted = 0
     for release in RELEASES:
         package = installed(parsed.releases / release, release)
-        path = SCHEMAS / f"{derive.api_version(package)}.json"
-        text = rendered(package)
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        drifted = 1
-        sys.stdout.write(f"{path.name} differs from stripe {release}.\n")
-        if not parsed.check:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        version = derive.api_version(package)
+        for name, text in (("", rendered(package)), (".nested", nested(package))):
+            path = SCHEMAS / f"{version}{name}.json"
+            if path.exists() and path.read_text(encoding="utf-8") == text:
+                continue
+            drifted = 1
+            sys.stdout.write(f"{path.name} differs from stripe {release}.\n")
+            if not parsed.check:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text, encoding="utf-8")
     return drifted if parsed.check else 0
 
 
@@ -55,17 +56,29 @@ def installed(folder: Path, release: str) -> Path:
 
 def rendered(package: Path) -> str:
     """Return the file of one release: objects, and types of events."""
-    from tap_stripe.resources import RESOURCES  # noqa: PLC0415 the sources must exist
-
-    found = derive.objects(package)
-    objects = {
-        resource.object: found[resource.object]
-        for resource in RESOURCES
-        if resource.object in found
-    }
+    objects = streamed(derive.objects(package))
     content = {"objects": objects, "events": derive.event_types(package)}
     lines = json.dumps(content, indent=0, sort_keys=True, separators=(",", ":"))
     return lines + "\n"
+
+
+def nested(package: Path) -> str:
+    """Return the file of what is inside the fields of one release, an object a line."""
+    found = streamed(derive.shapes(package))
+    lines = (
+        f"{json.dumps(name)}:{json.dumps(found[name], separators=(',', ':'))}"
+        for name in sorted(found)
+        if found[name]
+    )
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def streamed(found: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return only those objects that are rows of a stream."""
+    from tap_stripe.resources import RESOURCES  # noqa: PLC0415 the sources must exist
+
+    names = (resource.object for resource in RESOURCES)
+    return {name: found[name] for name in names if name in found}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -112,10 +113,11 @@ class Stripe:
         self.asked = []
         self.stop_at = None
         self.before = lambda _: None
+        self.now = time.time
         real = client.connect
 
         def connect(*arguments):
-            times = {"clock": self.time.now, "sleep": self.time.sleep}
+            times = {"clock": self.time.now, "sleep": self.time.sleep, "now": self.now}
             made = real(*arguments, **times, chance=lambda: 0.5)
             ask = made.get
 

@@ -71,3 +71,31 @@ def test_kinds_follow_from_annotations(derive, tmp_path):
             "lines": "object",
         }
     }
+
+
+NESTED = """
+class Thing:
+    OBJECT_NAME: ClassVar[Literal["thing"]] = "thing"
+    class Part(StripeObject):
+        class Deep(StripeObject):
+            ends_at: Optional[int]
+            from_: Optional[ExpandableField["Owner"]]
+        deep: Optional[Deep]
+        deeps: List[Deep]
+        words: Optional[List[str]]
+        either: Union[int, str]
+    part: Optional[Part]
+    parts: Optional[List[Part]]
+    owner: Optional["Owner"]
+    lines: ListObject["Line"]
+    metadata: Dict[str, str]
+    plain: str
+"""
+
+
+def test_shapes_are_those_of_the_classes_inside(derive, tmp_path):
+    """To any depth; other objects, lists of them and free maps have none."""
+    (tmp_path / "_thing.py").write_text(NESTED)
+    deep = {"ends_at": "integer", "from": "text"}
+    part = {"deep": deep, "deeps": [deep], "words": "texts", "either": "json"}
+    assert derive.shapes(tmp_path) == {"thing": {"part": part, "parts": [part]}}

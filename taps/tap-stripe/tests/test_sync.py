@@ -98,6 +98,87 @@ def test_a_deletion_is_a_tombstone_and_a_cancellation_is_not(stripe):
     assert not any(DELETED_AT in r for r in ended.values())
 
 
+def alive(table):
+    """Return the keys of the rows that are not deleted."""
+    return set(table.alive)
+
+
+@pytest.mark.parametrize("version", [LINES[0], NEWEST])
+def test_what_is_taken_off_an_object_is_a_tombstone(stripe_for, version):
+    """Lines of short and long invoices, items, and all lines of a deleted draft."""
+    stripe = stripe_for(customers=230, api_version=version)
+    names = ("invoices", "invoice_line_items", "subscriptions", "subscription_items")
+    kinds = dict(zip(names[1::2], ("line_item", "subscription_item"), strict=True))
+    tables = stripe.tables(*names)
+    run = stripe.run(*names)
+    lines = [r["lines"]["data"] for r in run.records("invoices")]
+    short, long = (next(x for x in lines if size(len(x))) for size in SIZES)
+    items = next(
+        found
+        for r in run.records("subscriptions")
+        if len(found := r["items"]["data"]) > 1
+    )
+    draft = next(r for r in run.records("invoices") if r["status"] == "draft")
+    gone = [
+        {"op": "remove", "type": "line_item", "id": short[0]["id"]},
+        {"op": "remove", "type": "line_item", "id": long[0]["id"]},
+        {"op": "remove", "type": "subscription_item", "id": items[1]["id"]},
+        {"op": "update", "type": "invoice", "id": long[0]["invoice"]},
+        {"op": "delete", "type": "invoice", "id": draft["id"]},
+    ]
+    stripe.server.mutate(ops=gone)
+    stripe.server.now(advance=120)
+
+    again = stripe.run(*names, state=run.state)
+
+    for table in tables.values():
+        table.take(run).take(again)
+    for name, kind in kinds.items():
+        assert alive(tables[name]) == {one["id"] for one in stripe.server.objects(kind)}
+    told = [r for r in again.records("invoice_line_items") if r.get(DELETED_AT)]
+    assert {r["_parent_id"] for r in told} >= {draft["id"], long[0]["invoice"]}
+    assert all(r["amount"] for r in told)
+
+
+SIZES = (lambda length: length in {2, 3}, lambda length: length > 100)
+
+
+def test_a_nested_list_that_changes_while_it_is_read(stripe):
+    """Its cursor is gone: it is read again, and the run goes on."""
+    rule = {"action": "delete_cursor", "path": "/v1/invoices/*/lines", "nth": [1, 4]}
+    stripe.server.schedule(rule)
+    run = stripe.run("invoices", "invoice_line_items", workers=2)
+
+    assert run.error is None
+    found = run.ids("invoice_line_items")
+    assert len(found) == len(set(found))
+    [met] = [rule["met"] for rule in stripe.server.stats()["schedule"]]
+    assert met == 2
+    assert set(found) == {one["id"] for one in stripe.server.objects("line_item")}
+
+
+def test_an_object_that_goes_while_its_lines_are_read(stripe):
+    """It arrives as far as it was known; the next run says that it is gone."""
+    deleted = []
+
+    def delete(path):
+        if path.endswith("/lines") and not deleted:
+            deleted.append(path.split("/")[3])
+            invoice = {"op": "delete", "type": "invoice", "id": deleted[0]}
+            stripe.server.mutate(ops=[invoice])
+
+    stripe.before = delete
+    run = stripe.run("invoices")
+    stripe.before = lambda _: None
+    stripe.server.now(advance=120)
+    again = stripe.run("invoices", state=run.state)
+
+    assert run.error is None
+    assert deleted[0] in run.ids("invoices")
+    [gone] = [r["id"] for r in again.records("invoices") if r[DELETED_AT]]
+    assert gone == deleted[0]
+
+
 def test_snapshots_of_another_version_are_not_trusted(stripe_for):
     """The account renders events in its own version, so objects are read again."""
     stripe = stripe_for(customers=50, api_version=LINES[0])

@@ -137,6 +137,20 @@ def test_a_start_date_bounds_what_is_listed(stripe):
     assert len(some) == sum(record["created"] >= middle for record in everything)
 
 
+def test_the_first_page_of_a_new_list_tells_the_time(stripe_for):
+    """It is asked for once; where it is refused, an event will do."""
+    stripe = stripe_for(customers=90, denied=("charges",), now=1_700_000_000)
+    began = stripe.run("customers").state["bookmarks"]["customers"]["since"]
+    assert stripe.server.stats()["endpoints"] == {"GET /v1/customers": 1}
+    stripe.config["api_key"] = stripe.server.restricted_key
+    stripe.server.forget()
+
+    refused = stripe.run("charges", "customers").state["bookmarks"]
+
+    assert began == refused["customers"]["since"] == 1_700_000_000 - 60
+    assert stripe.server.stats()["endpoints"]["GET /v1/events"] == 1
+
+
 def test_one_connected_account(stripe):
     """Its id goes with every request, and its objects come."""
     account = stripe.server.accounts()[0]

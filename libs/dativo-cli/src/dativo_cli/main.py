@@ -12,6 +12,7 @@ from dativo_cli.dlq import dlq
 from dativo_cli.doctor import doctor
 from dativo_cli.maintain import maintain
 from dativo_cli.promote import promote
+from dativo_cli.reconcile import reconcile
 from dativo_cli.rollback import rollback
 from dativo_cli.sandbox import sandbox
 from dativo_cli.state import state
@@ -29,6 +30,7 @@ dativo.add_command(promote)
 dativo.add_command(maintain)
 dativo.add_command(doctor)
 dativo.add_command(dlq)
+dativo.add_command(reconcile)
 dativo.add_command(sandbox)
 
 

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 import typing as t
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from dativo_core.breaker import Breaker, breaker_key
@@ -29,39 +30,22 @@ if t.TYPE_CHECKING:
     from dativo_core.faults import Fault
     from dativo_core.retry import Hook
 
-__all__ = ["Call", "HttpClient", "Reply", "Request", "Timeouts", "build_client"]
+__all__ = [
+    "Call",
+    "HttpClient",
+    "Options",
+    "Reply",
+    "Request",
+    "Timeouts",
+    "build_client",
+]
 
 
-def build_client(
-    plugin: str,
-    url: str,
-    rates: Rates,
-    *,
-    auth: Auth | None = None,
-    credential: str = "",
-    error_handling: Path | None = None,
-    state_folder: Path | None = None,
-    shares_limits: bool = False,
-    workers: int = 16,
-    ca_file: Path | None = None,
-    breaker_policy: BreakerPolicy | None = None,
-    timeouts: Timeouts | None = None,
-    max_body_bytes: int = MAX_BODY_BYTES,
-    on_call: Callable[[Call], None] | None = None,
-    on_retry: Hook | None = None,
-    throttle_scope: Callable[[Request, Fault], str] = lambda *_: "",
-    source: str = "http",
-    clock: Callable[[], float] = time.monotonic,
-    now: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = pause,
-    chance: Callable[[], float] = random.random,
-) -> HttpClient:
-    """Return a client for one API and one credential, with all that protects them.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an API and its users want beside the usual.
 
     Args:
-        plugin: Whose rules and retry policy count.
-        url: The API's address; its host names the breaker.
-        rates: What the provider allows.
         auth: Puts credentials on requests.
         credential: What tells one credential from another; it is only kept hashed.
         error_handling: The user's changes to the error table.
@@ -80,54 +64,102 @@ def build_client(
         now: Seconds since 1970.
         sleep: Waits; `fetch.pause` can be cut short.
         chance: A number in [0, 1).
+    """
+
+    auth: Auth | None = None
+    credential: str = ""
+    error_handling: Path | None = None
+    state_folder: Path | None = None
+    shares_limits: bool = False
+    workers: int = 16
+    ca_file: Path | None = None
+    breaker_policy: BreakerPolicy | None = None
+    timeouts: Timeouts | None = None
+    max_body_bytes: int = MAX_BODY_BYTES
+    on_call: Callable[[Call], None] | None = None
+    on_retry: Hook | None = None
+    throttle_scope: Callable[[Request, Fault], str] = lambda *_: ""
+    source: str = "http"
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = pause
+    chance: Callable[[], float] = random.random
+
+
+def build_client(
+    plugin: str, url: str, rates: Rates, options: Options | None = None
+) -> HttpClient:
+    """Return a client for one API and one credential, with all that protects them.
+
+    Args:
+        plugin: Whose rules and retry policy count.
+        url: The API's address; its host names the breaker.
+        rates: What the provider allows.
+        options: What else is wanted.
 
     Raises:
         ConfigurationError: `error_handling` is not valid.
     """
-    key = breaker_key(urlsplit(url).netloc.rpartition("@")[2], credential)
-    shared = None
-    if shares_limits and state_folder:
-        name = f"limits-{key.replace(':', '_')}.json"
-        shared = FileBuckets(state_folder / name)
-    hooks = [_log_retry, *([on_retry] if on_retry else [])]
-    metrics = CallMetrics(clock=clock)
+    wanted = options or Options()
+    key = breaker_key(urlsplit(url).netloc.rpartition("@")[2], wanted.credential)
+    metrics = CallMetrics(clock=wanted.clock)
+    return HttpClient(
+        open_session(plugin, wanted.workers, wanted.ca_file),
+        classifier=Classifier(load_rules(wanted.error_handling, plugin)),
+        retrier=_retrier(plugin, wanted),
+        breaker=_breaker(key, wanted),
+        limiter=_limiter(key, rates, wanted),
+        auth=wanted.auth,
+        timeouts=wanted.timeouts,
+        max_body_bytes=wanted.max_body_bytes,
+        on_call=_both(metrics, wanted.on_call),
+        on_close=metrics.log,
+        throttle_scope=wanted.throttle_scope,
+        source=wanted.source,
+        clock=wanted.clock,
+        now=wanted.now,
+    )
 
+
+def _retrier(plugin: str, wanted: Options) -> Retrier:
+    return Retrier(
+        load_policy(wanted.error_handling, plugin),
+        RetryBudget(),
+        clock=wanted.clock,
+        now=wanted.now,
+        sleep=wanted.sleep,
+        chance=wanted.chance,
+        hooks=[_log_retry, *([wanted.on_retry] if wanted.on_retry else [])],
+    )
+
+
+def _breaker(key: str, wanted: Options) -> Breaker:
+    folder = wanted.state_folder
+    store = JsonBreakerStore(folder) if folder else None
+    listeners = [_log_transition]
+    return Breaker(
+        key, wanted.breaker_policy, store, now=wanted.now, listeners=listeners
+    )
+
+
+def _limiter(key: str, rates: Rates, wanted: Options) -> Limiter:
+    if not (wanted.shares_limits and wanted.state_folder):
+        return Limiter(rates, clock=wanted.clock, sleep=wanted.sleep)
+    name = f"limits-{key.replace(':', '_')}.json"
+    # Clocks of two processes agree only on the time of day.
+    shared = FileBuckets(wanted.state_folder / name)
+    return Limiter(rates, shared, clock=wanted.now, sleep=wanted.sleep)
+
+
+def _both(
+    metrics: CallMetrics, also: Callable[[Call], None] | None
+) -> Callable[[Call], None]:
     def tell(call: Call) -> None:
         metrics(call)
-        if on_call:
-            on_call(call)
+        if also:
+            also(call)
 
-    return HttpClient(
-        open_session(plugin, workers, ca_file),
-        classifier=Classifier(load_rules(error_handling, plugin)),
-        retrier=Retrier(
-            load_policy(error_handling, plugin),
-            RetryBudget(),
-            clock=clock,
-            now=now,
-            sleep=sleep,
-            chance=chance,
-            hooks=hooks,
-        ),
-        breaker=Breaker(
-            key,
-            breaker_policy,
-            JsonBreakerStore(state_folder) if state_folder else None,
-            now=now,
-            listeners=[_log_transition],
-        ),
-        # Clocks of two processes agree only on the time of day.
-        limiter=Limiter(rates, shared, clock=now if shared else clock, sleep=sleep),
-        auth=auth,
-        timeouts=timeouts,
-        max_body_bytes=max_body_bytes,
-        on_call=tell,
-        on_close=metrics.log,
-        throttle_scope=throttle_scope,
-        source=source,
-        clock=clock,
-        now=now,
-    )
+    return tell
 
 
 def open_session(

@@ -125,15 +125,16 @@ class HttpClient:
     def _attempt(self, request: Request) -> Reply:
         permit = self._admit()
         try:
-            waited = self._limiter.acquire(request.bucket)
+            turn = self._limiter.acquire(request.bucket)
             prepared = self._prepare(request)
             started = self._clock()
             found = self._exchange(request, prepared)
             seconds = self._clock() - started
+            self._limiter.answered(request.bucket, turn)
             decision = None
             if not isinstance(found, Reply):
                 decision = self._classifier.classify(found, self._now())
-            self._tell(request, permit, found, decision, seconds, waited)
+            self._tell(request, permit, found, decision, seconds, turn.waited)
         finally:
             permit.release()
         if isinstance(found, Reply):

@@ -1,9 +1,11 @@
 """Send no more requests than a provider allows, and fewer when it says so.
 
 Every endpoint has a bucket, and all of them share another; a request waits for both. A
-bucket hands out moments, evenly spaced: what was not used is not made up for, or the
-provider's own window would overflow. A refusal halves the rate, and success restores it
-little by little.
+bucket remembers when its last requests went: as many as the provider counts together
+never go within the provider's window, so what a pause has left over may be made up for,
+and what is later than that is lost. The provider counts a request when it arrives: one
+that was held up on the way counts from then. A refusal halves the rate, and success
+restores it little by little.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ CUT = 0.5
 HOLD_SECONDS = 1.0
 RECOVERY_PER_SECOND = 0.02
 FLOOR = 0.02
+# Times the rate at which a pause is made up for: faster would be a burst.
+HASTE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +43,33 @@ class Rates:
         endpoints: For some endpoints.
         share: Part of it that this program may use, in (0, 1]. Less than 1 leaves room
             for other programs, and for requests that the network brings together.
-        burst: Requests that may follow one another at once.
+        window: Seconds over which the provider counts. Without one, requests are evenly
+            spaced, and a pause is not made up for.
     """
 
     everywhere: float
     endpoint: float
     endpoints: Mapping[str, float] = field(default_factory=dict)
     share: float = 0.9
-    burst: float = 2.0
+    window: float = 0.0
 
     def ceiling(self, name: str) -> float:
         """Return the rate of a bucket when nothing is wrong."""
+        return self._allowed(name) * self.share
+
+    @property
+    def room(self) -> float:
+        """Seconds by which a request may be held up without being one too many."""
+        return self.window * (1 / self.share - 1)
+
+    def counted(self, name: str) -> int:
+        """Return how many requests of a bucket the provider counts together."""
+        return max(1, int(self._allowed(name) * self.window))
+
+    def _allowed(self, name: str) -> float:
         if name == GLOBAL:
-            return self.everywhere * self.share
-        return self.endpoints.get(name, self.endpoint) * self.share
+            return self.everywhere
+        return self.endpoints.get(name, self.endpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +78,15 @@ class Bucket:
 
     Args:
         rate: Requests a second.
-        due: When the next request goes if they are evenly spaced.
         blocked_until: Before that nothing goes.
         changed_at: Since when the rate is what it is.
+        went: When the last requests went, as many as are counted together.
     """
 
     rate: float
-    due: float = 0.0
     blocked_until: float = 0.0
     changed_at: float = 0.0
+    went: tuple[float, ...] = ()
 
     def recovered(self, ceiling: float, now: float) -> Bucket:
         """Return the bucket with the rate that it has earned since the last change."""
@@ -79,13 +96,23 @@ class Bucket:
         rate = min(ceiling, self.rate + gain)
         return replace(self, rate=rate, changed_at=max(self.changed_at, now))
 
-    def opens_at(self, burst: float) -> float:
-        """Return when the next request may go."""
-        return max(self.blocked_until, self.due - (burst - 1) / self.rate)
+    def opens_at(self, counted: int) -> float:
+        """Return when the next request may go, if so many are counted together."""
+        if not self.went:
+            return self.blocked_until
+        opens_at = max(self.blocked_until, self.went[-1] + 1 / (HASTE * self.rate))
+        if len(self.went) < counted:
+            return opens_at
+        return max(opens_at, self.went[-counted] + counted / self.rate)
 
-    def taken(self, now: float) -> Bucket:
+    def taken(self, now: float, counted: int) -> Bucket:
         """Return the bucket after a request."""
-        return replace(self, due=max(now, self.due) + 1 / self.rate)
+        return replace(self, went=(*self.went, now)[-counted:])
+
+    def delayed(self, at: float, seconds: float) -> Bucket:
+        """Return the bucket when the request that was let go then went later."""
+        went = (moment + seconds * (moment == at) for moment in self.went)
+        return replace(self, went=tuple(sorted(went)))
 
     def throttled(self, ceiling: float, now: float) -> Bucket:
         """Return the bucket after a refusal."""
@@ -93,6 +120,14 @@ class Bucket:
             return self
         rate = max(ceiling * FLOOR, self.rate * CUT)
         return replace(self, rate=rate, changed_at=now + HOLD_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Leave to send one request: when it was given, and after how many seconds."""
+
+    at: float
+    waited: float
 
 
 Buckets: t.TypeAlias = "MutableMapping[str, Bucket]"
@@ -151,9 +186,18 @@ class FileBuckets:
 def _parse(content: bytes) -> dict[str, Bucket]:
     try:
         found = json.loads(content or b"{}")
-        return {str(name): Bucket(*map(float, one)) for name, one in found.items()}
+        return {
+            str(name): Bucket(
+                float(rate), float(blocked), float(changed), _moments(went)
+            )
+            for name, (rate, blocked, changed, went) in found.items()
+        }
     except (ValueError, TypeError, AttributeError):
         return {}
+
+
+def _moments(found: t.Iterable[t.Any]) -> tuple[float, ...]:
+    return tuple(map(float, found))
 
 
 class Limiter:
@@ -175,14 +219,28 @@ class Limiter:
         self._turnstiles: dict[str, threading.Lock] = collections.defaultdict(
             threading.Lock
         )
+        self._quickest: dict[str, float] = {}
 
-    def acquire(self, endpoint: str) -> float:
-        """Wait until a request to the endpoint may go; return the seconds waited."""
+    def acquire(self, endpoint: str) -> Turn:
+        """Wait until a request to the endpoint may go."""
         started = self._clock()
         with self._turnstiles[endpoint]:
-            while (wait := self._take(endpoint)) > 0:
+            now, wait = self._take(endpoint)
+            while wait > 0:
                 self._sleep(wait)
-        return self._clock() - started
+                now, wait = self._take(endpoint)
+        return Turn(now, now - started)
+
+    def answered(self, endpoint: str, turn: Turn) -> None:
+        """Note an answer: what took longer than others was held up on its way."""
+        with self._store.locked() as buckets:
+            took = self._clock() - turn.at
+            quickest = min(took, self._quickest.get(endpoint, took))
+            self._quickest[endpoint] = quickest
+            late = took - quickest - self._rates.room
+            for name in {endpoint, GLOBAL} & buckets.keys():
+                if late > 0:
+                    buckets[name] = buckets[name].delayed(turn.at, late)
 
     def throttled(
         self, endpoint: str, retry_after: float = 0.0, scope: str = ""
@@ -205,16 +263,19 @@ class Limiter:
         with self._store.locked() as buckets:
             return self._current(buckets, name, self._clock()).rate
 
-    def _take(self, endpoint: str) -> float:
+    def _take(self, endpoint: str) -> tuple[float, float]:
+        """Let a request go if it may; return the moment, and how long to wait."""
         with self._store.locked() as buckets:
             now = self._clock()
             found = {
                 name: self._current(buckets, name, now) for name in (endpoint, GLOBAL)
             }
-            opens_at = max(one.opens_at(self._rates.burst) for one in found.values())
+            counted = {name: self._rates.counted(name) for name in found}
+            opens_at = max(one.opens_at(counted[name]) for name, one in found.items())
             if opens_at <= now:
-                buckets.update({name: one.taken(now) for name, one in found.items()})
-            return opens_at - now
+                for name, one in found.items():
+                    buckets[name] = one.taken(now, counted[name])
+            return now, opens_at - now
 
     def _current(self, buckets: Buckets, name: str, now: float) -> Bucket:
         ceiling = self._rates.ceiling(name)

@@ -40,4 +40,5 @@ def ask_layout(client: Client, table: Table) -> Layout:
     last_page, pages, fingerprint = client.ask(
         queries.LAYOUT.replace("{oid}", str(table.oid))
     )[0]
-    return Layout(last_page, pages, fingerprint)
+    # Nothing is known of a table that is gone: reading it says so.
+    return Layout(last_page or 0, pages or 0, fingerprint or "")

@@ -290,10 +290,3 @@ class Load:
             and self.layout == layout
             and snapshot.can_reach(self.horizon)
         )
-
-
-def pages_of_a_chunk(rows: int, rows_seen: int, pages_seen: int) -> int:
-    """Return how many pages hold about so many rows."""
-    if not rows_seen or not pages_seen:
-        return max(1, rows // 100)
-    return max(1, rows * pages_seen // rows_seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import typing as t
 import weakref
 
@@ -20,6 +21,7 @@ if t.TYPE_CHECKING:
 Row: t.TypeAlias = "tuple[t.Any, ...]"
 
 _BATCH_BYTES = 4_000_000
+_PATIENCE_SECONDS = 2.0
 _BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
@@ -39,24 +41,36 @@ class Client:
         self._place = place
         self._logger = logger
         self._connection: adbc.AdbcConnection | None = None
+        self._reader: int | None = None
         self._close: t.Callable[[], t.Any] = lambda: None
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, snapshot: str = "") -> Iterator[None]:
         """Read from one snapshot, in UTC and ISO 8601, whatever the server's habits.
 
         Settings are local to the transaction, so that they survive PgBouncer.
+
+        Args:
+            snapshot: One that a transaction of another connection shares.
         """
         connection = self._connect()
         try:
-            with self._explained("Asking"), self._statement(_BEGIN) as statement:
-                statement.execute_update()
+            self._do(_BEGIN)
+            if snapshot:
+                self._do(queries.share(snapshot))
             self.ask(queries.SESSION)
             yield
         finally:
-            # A lost connection has nothing to roll back, and the first error counts.
-            with contextlib.suppress(Exception):
-                connection.rollback()
+            self._end(connection)
+
+    def _end(self, connection: adbc.AdbcConnection) -> None:
+        if self._reader not in {None, threading.get_ident()}:
+            # It does not let go of the connection, and none may be used by two.
+            self.forget()
+            return
+        # A lost connection has nothing to roll back, and the first error counts.
+        with contextlib.suppress(Exception):
+            connection.rollback()
 
     def ask(self, sql: str) -> list[Row]:
         """Return all rows of a small answer."""
@@ -71,10 +85,32 @@ class Client:
         import pyarrow as pa  # noqa: PLC0415 not needed for --about
 
         self._logger.debug("%s: %s", subject, queries.DIALECT.without_literals(sql))
-        with self._explained(subject), self._statement(sql) as statement:
-            stream, _ = statement.execute_query()
-            with pa.RecordBatchReader.from_stream(stream) as reader:
-                yield from reader
+        self._reader = threading.get_ident()
+        try:
+            with self._explained(subject), self._statement(sql) as statement:
+                stream, _ = statement.execute_query()
+                with pa.RecordBatchReader.from_stream(stream) as reader:
+                    yield from reader
+        finally:
+            self._reader = None
+
+    def cancel(self) -> None:
+        """Let the server stop its present statement; from any thread."""
+        # libpq asks on a connection of its own, and waits for a server that is gone.
+        asking = threading.Thread(target=self._cancel, daemon=True)
+        asking.start()
+        asking.join(_PATIENCE_SECONDS)
+
+    def _cancel(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.cancel()
+
+    def forget(self) -> None:
+        """Leave the connection alone for good, since another thread is in it."""
+        if isinstance(self._close, weakref.finalize):
+            self._close.detach()
+        self._connection = None
 
     def close(self) -> None:
         """Leave the server."""
@@ -95,6 +131,10 @@ class Client:
                 # Closed with the client, also if nobody asks for it.
                 self._close = weakref.finalize(self, opened.pop_all().close)
         return self._connection
+
+    def _do(self, sql: str) -> None:
+        with self._explained("Asking"), self._statement(sql) as statement:
+            statement.execute_update()
 
     @contextlib.contextmanager
     def _statement(self, sql: str) -> Iterator[adbc.AdbcStatement]:

@@ -89,10 +89,14 @@ def moment(expression: str, cursor_type: str) -> str:
     return f"{local}::date" if cursor_type == "date" else local
 
 
-def pages(first: int, end: int | None) -> str:
+def share(snapshot: str) -> str:
+    """Let a transaction that has just begun see what another one sees."""
+    return f"SET TRANSACTION SNAPSHOT {quote_literal(snapshot)}"
+
+
+def pages(first: int, end: int) -> str:
     """Rows on pages from the first up to, not including, the end."""
-    start = f"ctid >= '({first},0)'::tid"
-    return start if end is None else f"{start} AND ctid < '({end},0)'::tid"
+    return f"ctid >= '({first},0)'::tid AND ctid < '({end},0)'::tid"
 
 
 def at_least(cursor: Cursor, value: t.Any, *, slack: bool = False) -> str:

@@ -9,6 +9,8 @@ from dativo_core.errors import ConfigurationError
 from dativo_core.sql.settings import (
     BATCH_CONFIG,
     DEFAULT_REPLICATION_METHOD,
+    PARALLEL_CHUNKS,
+    PARALLEL_TABLES,
     STATE_INTERVAL_ROWS,
     STREAM_OPTIONS,
 )
@@ -17,6 +19,7 @@ from singer_sdk import typing as th
 
 from tap_postgres import catalog, connection
 from tap_postgres.client import Client
+from tap_postgres.connections import Connections
 from tap_postgres.pg_types import Options
 from tap_postgres.streams import PostgresReader
 
@@ -70,6 +73,8 @@ SETTINGS = th.PropertiesList(
         "as strings, `null` sends null.",
     ),
     STATE_INTERVAL_ROWS,
+    PARALLEL_TABLES,
+    PARALLEL_CHUNKS,
     BATCH_CONFIG,
     th.Property(
         "ssl_enable",
@@ -127,37 +132,37 @@ class TapPostgres(SqlTap):
         return connection.place(self.config)
 
     @functools.cached_property
-    def client(self) -> Client:
-        """The connection of this run."""
+    def connections(self) -> Connections:
+        """The connections of this run."""
         conninfo = connection.conninfo(self.config, self._private_folder)
-        return Client(conninfo, self.place, self.logger)
+        return Connections(lambda: Client(conninfo, self.place, self.logger))
 
     def tables(self) -> Iterator[tuple[Relation, Reader]]:
         """Ask for each relation that the user may read."""
-        with self.client.transaction():
-            tables = self._tables()
+        with self.connections.lend() as client, client.transaction():
+            tables = self._tables(client)
         for table in tables:
-            yield table.relation, PostgresReader(self.client, table)
+            yield table.relation, PostgresReader(self.connections, table)
 
-    def _tables(self) -> list[catalog.Table]:
+    def _tables(self, client: Client) -> list[catalog.Table]:
         schemas = self.config.get("filter_schemas") or []
         asked = catalog.questions(schemas)
         found = catalog.tables(
             database=self.config.get("database"),
-            options=self._options(),
-            relations=self.client.ask(asked.relations),
-            columns=self.client.ask(asked.columns),
-            keys=self.client.ask(asked.keys),
-            types=self.client.ask(asked.types),
+            options=self._options(client),
+            relations=client.ask(asked.relations),
+            columns=client.ask(asked.columns),
+            keys=client.ask(asked.keys),
+            types=client.ask(asked.types),
         )
         if schemas and not found:
-            existing = ", ".join(name for [name] in self.client.ask(catalog.SCHEMAS))
+            existing = ", ".join(name for [name] in client.ask(catalog.SCHEMAS))
             msg = f"filter_schemas {schemas} match no readable table of {self.place}."
             raise ConfigurationError(msg, hint=f"There are the schemas: {existing}.")
         return found
 
-    def _options(self) -> Options:
-        [[_, money_scale]] = self.client.ask(catalog.FACTS)
+    def _options(self, client: Client) -> Options:
+        [[_, money_scale]] = client.ask(catalog.FACTS)
         return Options(
             special_dates=self.config["special_dates"],
             non_finite_floats=self.config["non_finite_floats"],

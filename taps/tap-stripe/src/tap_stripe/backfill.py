@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from dativo_core.errors import DativoError, NotPermittedError, RefusedError
 
 from tap_stripe import windows
-from tap_stripe.crew import Crew
-from tap_stripe.gather import no_rows
+from tap_stripe.gather import is_lost_cursor, no_rows
 from tap_stripe.records import read_head
 from tap_stripe.windows import Segment
 
@@ -18,11 +17,6 @@ if t.TYPE_CHECKING:
 
     from tap_stripe.gather import Gatherer, Rows, Wanted
     from tap_stripe.state import Bookmark
-
-
-# A rule of dativo_core's error_handling.yaml.
-_CURSOR_GONE = "stripe_cursor_gone"
-_PAGES_ALONE = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -66,14 +60,27 @@ class Found:
 Task: t.TypeAlias = "tuple[Lane, Segment]"
 
 
+class Pages(t.Protocol):
+    """Who reads pages, some at once."""
+
+    def ask(self, task: Task) -> None:
+        """Begin to read a page."""
+
+    def answer(self) -> tuple[Task, Found | BaseException]:
+        """Wait for any page, or for why it cannot be read."""
+
+    def dismiss(self) -> None:
+        """Ask for nothing more."""
+
+
 def read(
-    lanes: Sequence[Lane], gatherer: Gatherer, *, readers: int, at_once: int
+    lanes: Sequence[Lane], pages: Pages, *, readers: int, at_once: int
 ) -> Iterator[tuple[Lane, Rows]]:
     """Yield the rows of each page, when what is left of its lane excludes them.
 
     Args:
         lanes: What to read; they keep account of what is left.
-        gatherer: Who reads pages.
+        pages: Who reads pages.
         readers: Requests in flight for one list.
         at_once: Requests in flight for all.
 
@@ -81,26 +88,23 @@ def read(
         DativoError: when a page cannot be read; not for a missing permission, which
             ends its lane only.
     """
-    crew: Crew[Task, Found] = Crew(lambda task: _page(gatherer, *task), at_once)
     in_flight = 0
     try:
         while True:
-            in_flight += _ask(lanes, crew, readers, at_once - in_flight)
+            in_flight += _ask(lanes, pages, readers, at_once - in_flight)
             if not in_flight:
                 return
-            (lane, segment), answer = crew.answer()
+            (lane, segment), answer = pages.answer()
             in_flight -= 1
             lane.busy.remove(segment)
             rows = _settle(lane, segment, answer)
             if rows is not None:
                 yield lane, rows
     finally:
-        crew.dismiss()
+        pages.dismiss()
 
 
-def _ask(
-    lanes: Sequence[Lane], crew: Crew[Task, Found], readers: int, free: int
-) -> int:
+def _ask(lanes: Sequence[Lane], pages: Pages, readers: int, free: int) -> int:
     """Give each lane a turn, until all readers are busy or nothing is left to ask."""
     asked = 0
     waiting = [lane for lane in lanes if _share(lane, readers)]
@@ -109,7 +113,7 @@ def _ask(
         lane = min(waiting, key=lambda one: len(one.busy))
         segment = lane.idle.pop(0)
         lane.busy.append(segment)
-        crew.ask((lane, segment))
+        pages.ask((lane, segment))
         asked += 1
         waiting = [one for one in waiting if _share(one, readers)]
     return asked
@@ -118,8 +122,7 @@ def _ask(
 def _share(lane: Lane, readers: int) -> bool:
     """Cut what is left until every free reader has a part; tell whether one has."""
     # A short list is read before many readers could help.
-    helpful = 2 * lane.pages if lane.pages >= _PAGES_ALONE else 1
-    free = min(readers, helpful) - len(lane.busy)
+    free = min(readers, 2 * lane.pages or 1) - len(lane.busy)
     can_cut = lane.takes_ranges and lane.wanted.resource.created
     while can_cut and 0 < len(lane.idle) < free:
         largest = max(lane.idle, key=windows.pages_left)
@@ -140,7 +143,7 @@ def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows
         lane.error = answer
         lane.idle.clear()
         return None
-    if isinstance(answer, DativoError) and _is_lost_cursor(answer):
+    if isinstance(answer, DativoError) and is_lost_cursor(answer):
         lane.idle.append(segment.restarted())
         return None
     if not lane.takes_ranges and segment.is_cut:
@@ -165,19 +168,15 @@ def _start_over(lane: Lane) -> None:
     lane.idle[:] = [Segment()]
 
 
-def _is_lost_cursor(error: DativoError) -> bool:
-    """Tell whether the object that a page was to follow exists no more."""
-    return error.decision is not None and error.decision.rule == _CURSOR_GONE
-
-
-def _page(gatherer: Gatherer, lane: Lane, segment: Segment) -> Found:
+def page(gatherer: Gatherer, lane: Lane, segment: Segment) -> Found:
+    """Read the next page of a segment."""
     resource = lane.wanted.resource
-    page = gatherer.page(resource, segment.params(), newest=segment.reached)
+    found = gatherer.page(resource, segment.params(), newest=segment.reached)
     rows = no_rows()
-    heads = [read_head(item) for item in page.data]
-    for item in page.data:
+    heads = [read_head(item) for item in found.data]
+    for item in found.data:
         gatherer.rows(lane.wanted, item, rows)
     last = heads[-1].id if heads else ""
     moments = [head.moment for head in heads]
-    rest = windows.advance(segment, last, moments, has_more=page.has_more)
+    rest = windows.advance(segment, last, moments, has_more=found.has_more)
     return Found(rows, rest)

@@ -7,7 +7,12 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 import msgspec
-from dativo_core.errors import GoneError, NotPermittedError, TryLaterError
+from dativo_core.errors import (
+    GoneError,
+    NotPermittedError,
+    RefusedError,
+    TryLaterError,
+)
 
 from tap_stripe.records import Origin, compact, read_fields, read_head, read_page
 from tap_stripe.windows import PAGE_SIZE
@@ -15,12 +20,16 @@ from tap_stripe.windows import PAGE_SIZE
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from dativo_core.errors import DativoError
+
     from tap_stripe.records import Fields, Head, Page, Shape
     from tap_stripe.resources import Resource
 
 Rows: t.TypeAlias = "dict[str, list[bytes]]"
 
 _ATTEMPTS = 3
+# A rule of dativo_core's error_handling.yaml.
+_CURSOR_GONE = "stripe_cursor_gone"
 
 
 class Api(t.Protocol):
@@ -80,8 +89,7 @@ class Gatherer:
         Raises:
             TryLaterError: if the server does not go on from page to page.
         """
-        asked = {k: v.format(id=identity) for k, v in resource.params} | {**params}
-        path = resource.path.format(id=identity)
+        path, asked = question(resource, params, identity)
         for _ in range(_ATTEMPTS):
             page = read_page(self._get(path, asked, resource.path))
             heads = [read_head(item) for item in page.data]
@@ -137,6 +145,14 @@ class Gatherer:
         account = self._account
         return compact(self._api.get(path, params, endpoint=endpoint, account=account))
 
+    def carries(self, child: Resource, parent: str, identity: str) -> bool:
+        """Tell whether an object carries another one."""
+        try:
+            found = self._rest(child, parent, [])
+        except GoneError:
+            return False
+        return any(read_head(item).id == identity for item in found)
+
     def _children(
         self, wanted: Wanted, child: Resource, identity: str, fields: Fields
     ) -> list[msgspec.Raw]:
@@ -147,7 +163,7 @@ class Gatherer:
         if child.name not in wanted.shapes or child.name in wanted.refused:
             return []
         try:
-            return list(self._all(child, identity, ""))
+            return self._rest(child, identity, [])
         except NotPermittedError as error:
             wanted.refused[child.name] = error
         except GoneError:
@@ -164,13 +180,36 @@ class Gatherer:
         page = read_page(text)
         if not page.has_more or not page.data:
             return page.data
-        last = read_head(page.data[-1]).id
-        data = [*page.data, *self._all(child, identity, last)]
+        try:
+            data = self._rest(child, identity, page.data)
+        except GoneError:
+            # The object was deleted meanwhile: events will tell.
+            return page.data
         parts = read_fields(msgspec.Raw(text))
         parts["data"] = msgspec.Raw(msgspec.json.encode(data))
         parts["has_more"] = msgspec.Raw(b"false")
         fields[child.field] = msgspec.Raw(msgspec.json.encode(parts))
         return data
+
+    def _rest(
+        self, child: Resource, identity: str, begun: list[msgspec.Raw]
+    ) -> list[msgspec.Raw]:
+        """Return a nested list whole, of which the beginning is known.
+
+        Raises:
+            GoneError: if there is no such parent.
+        """
+        for _ in range(_ATTEMPTS):
+            after = read_head(begun[-1]).id if begun else ""
+            try:
+                return [*begun, *self._all(child, identity, after)]
+            except RefusedError as error:
+                if not is_lost_cursor(error):
+                    raise
+                # What was read last is gone, and who knows what else.
+                begun = []
+        msg = f"The list of {child.name} of {identity} changes while it is read."
+        raise TryLaterError(msg, hint="Run again when it has come to rest.")
 
     def _all(self, child: Resource, identity: str, after: str) -> Iterator[msgspec.Raw]:
         while True:
@@ -181,6 +220,19 @@ class Gatherer:
             if not page.has_more or not page.data:
                 return
             after = read_head(page.data[-1]).id
+
+
+def is_lost_cursor(error: DativoError) -> bool:
+    """Tell whether the object that a page was to follow exists no more."""
+    return error.decision is not None and error.decision.rule == _CURSOR_GONE
+
+
+def question(
+    resource: Resource, params: Mapping[str, t.Any], identity: str = ""
+) -> tuple[str, dict[str, t.Any]]:
+    """Return the path and the parameters that ask for a page of a list."""
+    fixed = {name: value.format(id=identity) for name, value in resource.params}
+    return resource.path.format(id=identity), fixed | {**params}
 
 
 def _follows(heads: Sequence[Head], after: str) -> bool:

@@ -72,6 +72,11 @@ class SingerOutput:
         self._records = 0
         self._written_at = self._clock()
 
+    def stop(self, stream: str) -> None:
+        """Write the STATE of a run that is not complete: it names some stream."""
+        self._state.setdefault("currently_syncing", stream)
+        self.flush()
+
     def end(self, unfinished: str = "") -> None:
         """Write the last STATE; a stream that it names is not complete."""
         self._state.pop("currently_syncing", None)

@@ -69,7 +69,7 @@ def plan(
         return Why.RESUME, bookmark
     fresh = replace(
         bookmark,
-        open=(Segment(limits.start if resource.created else None),),
+        open=(whole(resource, limits.start),),
         begun=limits.settled,
         version=None,
     )
@@ -85,6 +85,11 @@ def plan(
         return Why.FOLLOW, bookmark
     again = int((bookmark.since or 0) - limits.lookback_days * DAY)
     return Why.AGAIN, replace(fresh, open=(Segment(max(again, limits.start or 0)),))
+
+
+def whole(resource: Resource, start: int | None) -> Segment:
+    """Return a list as far as it is wanted: its objects may be older than `start`."""
+    return Segment(start if resource.created else None)
 
 
 def is_full(resource: Resource) -> bool:

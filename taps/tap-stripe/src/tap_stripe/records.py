@@ -17,7 +17,7 @@ import msgspec
 from tap_stripe.versions import ACCOUNT, DELETED_AT, EXTRA, PARENT
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 Fields: t.TypeAlias = "dict[str, msgspec.Raw]"
 
@@ -101,12 +101,21 @@ class Shape:
     Args:
         columns: Kind of each column that the stream has.
         wanted: Names of those that are selected.
+        fits: Whether a value is what its column declares, where that is a shape.
     """
 
-    def __init__(self, columns: Mapping[str, str], wanted: Collection[str]) -> None:
+    def __init__(
+        self,
+        columns: Mapping[str, str],
+        wanted: Collection[str],
+        fits: Mapping[str, Callable[[bytes], bool]] | None = None,
+    ) -> None:
         self._wanted = frozenset(wanted)
+        known = fits or {}
         self._rules = {
-            name: _Rule(_name(name) if name in self._wanted else b"", kind)
+            name: _Rule(
+                _name(name) if name in self._wanted else b"", kind, known.get(name)
+            )
             for name, kind in columns.items()
             if name not in {EXTRA, PARENT, ACCOUNT, DELETED_AT}
         }
@@ -165,14 +174,17 @@ def moment(seconds: int) -> bytes:
 
 
 class _Rule:
-    def __init__(self, label: bytes, kind: str) -> None:
+    def __init__(
+        self, label: bytes, kind: str, fits: Callable[[bytes], bool] | None
+    ) -> None:
         self.label = label
+        self._fits = fits
         self._starts = _STARTS[kind]
         self._is_moment = kind == "moment"
 
     def hold(self, text: bytes) -> bytes | None:
         """Return the value as the column has it; None if it cannot hold it."""
-        if text[0] not in self._starts:
+        if text[0] not in self._starts or (self._fits and not self._fits(text)):
             return None
         return _date_time(text) if self._is_moment else text
 

@@ -51,6 +51,11 @@ class Resource:
         return bool(self.parent) and not self.field
 
     @property
+    def can_go(self) -> bool:
+        """Whether it is known of an object that it does not exist any more."""
+        return bool(self.gone or self.field)
+
+    @property
     def is_special(self) -> bool:
         """Whether only accounts that use a product of Stripe's may ask for them."""
         product, dot, _ = self.object.partition(".")

@@ -10,6 +10,7 @@ from dativo_core.errors import CredentialsError, DativoError, NotPermittedError
 
 from tap_stripe import backfill, resources
 from tap_stripe.backfill import Lane
+from tap_stripe.crew import Crew
 from tap_stripe.gather import Gatherer, Wanted
 from tap_stripe.plan import OVERLAP_SECONDS, SETTLE_SECONDS, Why, plan
 from tap_stripe.state import Bookmark
@@ -141,11 +142,12 @@ class AccountRun:
 
     def _read_lists(self, lanes: list[Lane]) -> None:
         listed = [lane for lane in lanes if lane.bookmark.open is not None]
+        terms, gatherer = self._terms, self._gatherer
+        crew: Crew[backfill.Task, backfill.Found] = Crew(
+            lambda task: backfill.page(gatherer, *task), terms.at_once
+        )
         for lane, rows in backfill.read(
-            listed,
-            self._gatherer,
-            readers=self._terms.readers,
-            at_once=self._terms.at_once,
+            listed, crew, readers=terms.readers, at_once=terms.at_once
         ):
             self._write(rows)
             self._keep(lane)

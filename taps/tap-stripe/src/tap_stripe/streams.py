@@ -16,7 +16,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.io_base import SingerWriter
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_stripe import resources, versions
+from tap_stripe import nested, resources, versions
 from tap_stripe.gather import Gatherer, Wanted, no_rows
 from tap_stripe.plan import is_full
 from tap_stripe.records import Envelope, Shape
@@ -45,11 +45,16 @@ class StripeStream(Stream):
         key = versions.keys(resource, accounts=tells_account)
         self._stripe = tap
         self._columns = versions.columns(resource, line, accounts=tells_account)
+        is_typed = tap.config["typed_nested"]
+        self._trees = nested.load(resource, line.version) if is_typed else {}
         self._meters = contextlib.ExitStack()
         self._written = 0
         self.resource = resource
         self.selected_by_default = not (resource.is_costly or resource.is_special)
-        super().__init__(tap, versions.schema(self._columns, key), resource.name)
+        schema = versions.schema(self._columns, key)
+        for name, tree in self._trees.items():
+            schema["properties"][name] = nested.schema(tree)
+        super().__init__(tap, schema, resource.name)
         self.primary_keys = key
         root = resources.BY_NAME.get(resource.parent, resource)
         self.forced_replication_method = (
@@ -73,7 +78,8 @@ class StripeStream(Stream):
     def shape(self) -> Shape:
         """How rows look, with the columns that are selected."""
         wanted = [name for name in self._columns if self.mask["properties", name]]
-        return Shape(self._columns, wanted)
+        fits = {name: nested.Fit(tree) for name, tree in self._trees.items()}
+        return Shape(self._columns, wanted, fits)
 
     # How messages leave
 
@@ -127,14 +133,14 @@ class StripeStream(Stream):
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
         """Yield all objects, page by page, with no state and no events."""
         root = resources.BY_NAME.get(self.resource.parent, self.resource)
-        nested = (self.resource,) if self.resource.parent else ()
+        below = (self.resource,) if self.resource.parent else ()
         for account in self._stripe.accounts:
             gatherer = Gatherer(
                 self._stripe.client,
                 account,
                 tells_account=versions.ACCOUNT in self._columns,
             )
-            wanted = Wanted(root, {self.name: self.shape}, nested)
+            wanted = Wanted(root, {self.name: self.shape}, below)
             for item in pages(gatherer, root, Segment(), {}):
                 rows = no_rows()
                 gatherer.rows(wanted, item, rows)

@@ -9,7 +9,7 @@ from dativo_core import fetch
 from dativo_core.errors import RefusedError
 
 from tap_stripe import events as feed
-from tap_stripe import resources, windows
+from tap_stripe import removals, resources, windows
 from tap_stripe.events import How
 from tap_stripe.gather import no_rows
 from tap_stripe.records import Origin, read_fields, read_head, read_owner
@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
     from tap_stripe.events import Change
     from tap_stripe.gather import Gatherer, Rows
     from tap_stripe.records import Page
+    from tap_stripe.removals import Removal
     from tap_stripe.resources import Resource
 
 Asked: t.TypeAlias = "dict[str, t.Any]"
@@ -74,6 +75,12 @@ def sweep(
         yield from fetch.ordered(
             tasks,
             lambda task: (task[0], _apply(gatherer, *task, what.until)),
+            workers=readers,
+            ahead=4 * readers,
+        )
+        yield from fetch.ordered(
+            _removed(lanes, events),
+            lambda task: (task[0], _remove(gatherer, *task)),
             workers=readers,
             ahead=4 * readers,
         )
@@ -185,6 +192,30 @@ def _apply(gatherer: Gatherer, lane: Lane, change: Change, until: int) -> Rows:
         fields = read_fields(item)
         origin = Origin(parent=read_owner(item))
         gatherer.row(lane.wanted, change.resource.name, fields, rows, origin)
+    return rows
+
+
+def _removed(
+    lanes: Sequence[Lane], events: Sequence[feed.Event]
+) -> Iterator[tuple[Lane, Removal]]:
+    for lane in lanes:
+        root, shapes = lane.wanted.resource, lane.wanted.shapes
+        carried = [
+            one for one in lane.wanted.nested if one.field and one.name in shapes
+        ]
+        for removal in removals.find(events, {root.object: (root, carried)}):
+            if removal.at >= lane.heard:
+                yield lane, removal
+
+
+def _remove(gatherer: Gatherer, lane: Lane, removal: Removal) -> Rows:
+    """Return the last row of what an object carries no more."""
+    rows, resource, parent = no_rows(), removal.resource, removal.parent
+    identity = read_head(removal.item).id
+    if removal.is_certain or not gatherer.carries(resource, parent, identity):
+        origin = Origin(parent=parent, deleted_at=removal.at)
+        fields = read_fields(removal.item)
+        gatherer.row(lane.wanted, resource.name, fields, rows, origin)
     return rows
 
 

@@ -8,7 +8,12 @@ import typing as t
 from datetime import datetime, timezone
 
 from dativo_core import settings, signals
-from dativo_core.errors import ConfigurationError, DativoError, NotPermittedError
+from dativo_core.errors import (
+    ConfigurationError,
+    DativoError,
+    NotPermittedError,
+    RefusedError,
+)
 from dativo_core.exact_schema import read_catalog
 from singer_sdk import Tap
 from singer_sdk import typing as th
@@ -16,9 +21,9 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import Catalog
 
 from tap_stripe import client, versions
-from tap_stripe.gather import Gatherer
+from tap_stripe.gather import Gatherer, question
 from tap_stripe.output import SingerOutput, find
-from tap_stripe.plan import Limits
+from tap_stripe.plan import Limits, whole
 from tap_stripe.records import read_head
 from tap_stripe.resources import BY_NAME, RESOURCES
 from tap_stripe.run import AccountRun, Choice, Terms, complain
@@ -76,6 +81,14 @@ SETTINGS = th.PropertiesList(
         "columns. Take your account's own: then events need no second request.",
     ),
     th.Property(
+        "typed_nested",
+        th.BooleanType,
+        default=False,
+        description="Declare what is inside of objects and lists, as the version of "
+        "the API documents it, so that a target can make typed columns of them. What "
+        "is not as documented goes to `_extra`, whole.",
+    ),
+    th.Property(
         "lookback_days",
         th.NumberType(minimum=0),
         default=14,
@@ -92,7 +105,7 @@ SETTINGS = th.PropertiesList(
     th.Property(
         "workers",
         th.IntegerType(minimum=1, maximum=MOST_AT_ONCE),
-        default=8,
+        default=16,
         description="Requests in flight for one list.",
     ),
     th.Property(
@@ -216,7 +229,7 @@ class TapStripe(Tap):
             refused = self._sync(chosen, output)
         except DativoError:
             # What was read need not be read again.
-            output.flush()
+            output.stop(next(iter(chosen), ""))
             raise
         finally:
             self.client.close()
@@ -227,10 +240,9 @@ class TapStripe(Tap):
         self, chosen: dict[str, StripeStream], output: SingerOutput
     ) -> dict[str, DativoError]:
         refused: dict[str, DativoError] = {}
-        terms = self._terms()
-        tells = terms.tells_account
-        for account in self.accounts:
-            choices = [
+        tells = bool(self.config["connected_accounts"])
+        choices = {
+            account: [
                 Choice(
                     stream.resource,
                     stream.shape,
@@ -239,20 +251,24 @@ class TapStripe(Tap):
                 )
                 for name, stream in chosen.items()
             ]
+            for account in self.accounts
+        }
+        for account in self.accounts[:1]:
+            self._look_at_the_clock(account, choices[account])
+        terms = self._terms()
+        for account in self.accounts:
             run = AccountRun(self.client, account, terms, output, self.logger)
-            refused |= run.run(choices)
+            refused |= run.run(choices[account])
         return refused
 
     def _terms(self) -> Terms:
-        self._look_at_the_clock()
         now = self.client.now()
         tells = bool(self.config["connected_accounts"])
-        start = self.config.get("start_date")
         readers = int(self.config["workers"])
         return Terms(
             Limits(
                 int(now),
-                _second(start) if start else None,
+                self._start,
                 float(self.config["lookback_days"]),
                 # The version of a stream would have to be that of all its accounts.
                 None if tells else int(now * 1000),
@@ -265,15 +281,37 @@ class TapStripe(Tap):
             self.client.now,
         )
 
-    def _look_at_the_clock(self) -> None:
-        """Ask something small: its answer tells Stripe's time, and that the key works.
+    @property
+    def _start(self) -> int | None:
+        start = self.config.get("start_date")
+        return _second(start) if start else None
 
-        A key that may not read events is no reason to end here.
+    def _look_at_the_clock(self, account: str, choices: list[Choice]) -> None:
+        """Ask something: its answer tells Stripe's time, and that the key works.
+
+        A key that may not read it is no reason to end here: there are other streams.
         """
-        try:
-            self.client.get("/v1/events", {"limit": "1"})
-        except NotPermittedError as error:
-            self.logger.warning("%s", error)
+        event = ("/v1/events", {"limit": "1"})
+        for ask in (
+            lambda: self._foresee(account, choices),
+            lambda: self.client.get(*event),
+        ):
+            try:
+                if ask():
+                    return
+            except (NotPermittedError, RefusedError) as error:
+                self.logger.warning("%s", error)
+
+    def _foresee(self, account: str, choices: list[Choice]) -> bool:
+        """Ask for the first page of a list that was never read, if there is one."""
+        for choice in choices:
+            resource = choice.resource
+            if choice.bookmark == Bookmark() and not resource.parent:
+                first = whole(resource, self._start)
+                path, asked = question(resource, first.params())
+                self.client.foresee(path, asked, endpoint=path, account=account)
+                return True
+        return False
 
 
 def _second(date: str) -> int:

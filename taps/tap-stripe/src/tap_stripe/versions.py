@@ -33,7 +33,8 @@ DELETED_AT = "_sdc_deleted_at"
 PARENT = "_parent_id"
 ACCOUNT = "_account_id"
 
-_KINDS: dict[str, Schema] = {
+#: The JSON Schema of each kind of column.
+KINDS: dict[str, Schema] = {
     "text": singer_types.text(),
     "integer": {"type": ["integer", "null"]},
     "number": {"type": ["number", "null"]},
@@ -89,7 +90,7 @@ def load(version: str) -> Line:
 def columns(resource: Resource, line: Line, *, accounts: bool) -> dict[str, str]:
     """Return the kind of each column of a stream, ours last."""
     own = {PARENT: "text"} if resource.parent else {}
-    own |= {DELETED_AT: "moment"} if resource.gone else {}
+    own |= {DELETED_AT: "moment"} if resource.can_go else {}
     own |= {ACCOUNT: "text"} if accounts else {}
     return {**line.objects[resource.object], **own, EXTRA: "object"}
 
@@ -101,7 +102,7 @@ def keys(resource: Resource, *, accounts: bool) -> list[str]:
 
 def schema(kinds: dict[str, str], key: list[str]) -> Schema:
     """Return the JSON Schema of a stream."""
-    properties = {name: dict(_KINDS[kind]) for name, kind in kinds.items()}
+    properties = {name: dict(KINDS[kind]) for name, kind in kinds.items()}
     for name in key:
         properties[name] = {"type": "string"}
     for name, words in _DESCRIPTIONS.items():

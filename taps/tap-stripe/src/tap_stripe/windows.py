@@ -16,10 +16,10 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAGE_SIZE = 100
-# Below this another reader's own first and last page cost more than they bring.
-_LEAST_PAGES = 3
+# Below this another reader's last page, seldom full, costs more than it brings.
+_LEAST_PAGES = 8
 # How much a reader keeps when far more is before it: enough to go on for a while.
-_KEPT_PAGES = 25
+_KEPT_PAGES = 15
 # Stripe has no objects that are older (https://en.wikipedia.org/wiki/Stripe,_Inc.).
 _FIRST_SECOND = 1_262_304_000
 

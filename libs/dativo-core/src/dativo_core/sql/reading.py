@@ -10,10 +10,14 @@ if t.TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from dativo_core.sql.comparing import Digesting
     from dativo_core.sql.dialect import Dialect
     from dativo_core.sql.relation import Column, Relation, Value
 
 State: t.TypeAlias = "dict[str, t.Any]"
+
+AHEAD_BYTES = 64 * 2**20
+AHEAD_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Source:
         where: Conditions that rows must meet, all of them.
         state_rows: About how many rows lie between two states.
         limit: Read no more rows than this (for a test of the connection).
+        parallel: How many chunks may be read at the same time.
+        ahead_bytes: How much of them may wait for its turn.
         native: Ask for the types of a BATCH file, not for those of RECORD lines.
     """
 
@@ -43,12 +49,30 @@ class Source:
     where: tuple[str, ...]
     state_rows: int
     limit: int | None = None
+    parallel: int = 1
+    ahead_bytes: int = AHEAD_BYTES
     native: bool = False
 
     @property
     def name(self) -> str:
         """The quoted, qualified relation."""
         return self.dialect.qualified(self.relation.schema, self.relation.name)
+
+    @property
+    def workers(self) -> int:
+        """How many connections pay off: no more than the table has chunks."""
+        rows = self.relation.rows
+        if rows is None:
+            return self.parallel
+        return min(self.parallel, 1 + rows // self.chunk_rows)
+
+    @property
+    def chunk_rows(self) -> int:
+        """About how many rows a connection reads at once."""
+        if self.parallel == 1:
+            return self.state_rows
+        # A chunk that is read ahead must fit into what may wait.
+        return min(self.state_rows, AHEAD_ROWS)
 
     @property
     def subject(self) -> str:
@@ -88,6 +112,10 @@ class Reader(t.Protocol):
     @property
     def dialect(self) -> Dialect:
         """How the database spells names."""
+
+    @property
+    def digesting(self) -> Digesting:
+        """How the database digests values, for a comparison."""
 
     def plan(
         self, source: Source, state: Mapping[str, t.Any], version: int

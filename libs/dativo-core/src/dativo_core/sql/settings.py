@@ -28,6 +28,20 @@ STATE_INTERVAL_ROWS = th.Property(
     default=100_000,
     description="About how many rows lie between two STATE messages.",
 )
+PARALLEL_CHUNKS = th.Property(
+    "parallel_chunks",
+    th.IntegerType(minimum=1),
+    default=1,
+    description="How many chunks of a table a full load reads at the same time, each "
+    "on a connection of its own; all see the same moment.",
+)
+PARALLEL_TABLES = th.Property(
+    "parallel_tables",
+    th.IntegerType(minimum=1),
+    default=1,
+    description="How many tables are read at the same time, each on connections of its "
+    "own.",
+)
 BATCH_CONFIG = th.Property(
     "batch_config",
     th.ObjectType(

@@ -6,24 +6,26 @@ import contextlib
 import dataclasses
 import functools
 import json
-import sys
+import time
 import typing as t
 
 from singer_sdk import Stream
 from singer_sdk.helpers._batch import BaseBatchFileEncoding
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.io_base import SingerWriter
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Metadata
 
 from dativo_core.batch_files import batch_config
 from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import ExactSchema
-from dativo_core.sql.reading import Progress, Source
+from dativo_core.sql.comparing import SqlSide, is_digestible
+from dativo_core.sql.output import LineWriter
+from dativo_core.sql.progress import Meter
+from dativo_core.sql.reading import AHEAD_BYTES, Progress, Source
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import pyarrow as pa
     from singer_sdk.helpers.types import Context, Record
@@ -31,6 +33,7 @@ if t.TYPE_CHECKING:
 
     from dativo_core.batch_files import BatchConfig
     from dativo_core.sql.batches import BatchWriter
+    from dativo_core.sql.journal import Journal
     from dativo_core.sql.reading import Event, FullLoad, Reader
     from dativo_core.sql.relation import Column, Relation, Value
     from dativo_core.sql.tap import SqlTap
@@ -120,19 +123,14 @@ class SqlStream(Stream):
     # How a sync runs
 
     def _write_schema_message(self) -> None:
-        """Say first which stream comes next, and what this run starts from.
-
-        `currently_syncing` is Singer's word for it. A target that has not seen the
-        STATE without it knows that the tap was cut.
-        """
-        t.cast("dict[str, t.Any]", self.tap_state)["currently_syncing"] = self.name
-        self._remember(dict(self.stream_state), write=True)
+        """Say first which stream comes next, and what this run starts from."""
+        self._journalise(functools.partial(self._journal.begin, self.name))
         super()._write_schema_message()
 
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Keep the version of a load that goes on."""
         # Without a key the target could not merge rows that changed between two runs.
-        state = dict(self.stream_state) if self.primary_keys else {}
+        state = self._bookmark if self.primary_keys else {}
         self._load = self._reader.plan(self._source(), state, full_table_version)
         self._stream_version = self._load.version
         super()._write_activate_version_message(self._stream_version)
@@ -155,7 +153,7 @@ class SqlStream(Stream):
             self.get_sync_timer(),
             files or contextlib.nullcontext(),
         ):
-            for event in self._events(native=files is not None):
+            for event in self._metered(native=files is not None):
                 if isinstance(event, Progress):
                     if files:
                         files.finish()
@@ -183,14 +181,43 @@ class SqlStream(Stream):
             if not isinstance(event, Progress):
                 yield from self._decoded(event)
 
+    def _metered(self, *, native: bool) -> Iterator[Event]:
+        meter = Meter(self.name, self.logger.info, time.monotonic, self._total())
+        for event in self._events(native=native):
+            if not isinstance(event, Progress):
+                meter.add(event.num_rows)
+            yield event
+
+    def _total(self) -> int | None:
+        """Return about how many rows this run reads, if anybody knows."""
+        is_part = self._source().where or self._bookmark
+        is_full = self.replication_method == "FULL_TABLE"
+        return self._relation.rows if is_full and not is_part else None
+
+    @contextlib.contextmanager
+    def side(
+        self, columns: Collection[str], keys: tuple[str, ...]
+    ) -> Iterator[SqlSide]:
+        """Open a transaction that compares columns, those of the key first."""
+        chosen = [*keys, *(name for name in columns if name not in keys)]
+        values = {name: self._selected[name] for name in chosen}
+        source = dataclasses.replace(self._source(), columns=values)
+        with self._reader.digesting.asking() as ask:
+            yield SqlSide(source, keys, self._reader.digesting, ask)
+
+    @property
+    def digestible(self) -> list[str]:
+        """The columns whose values are printed alike everywhere."""
+        return [n for n, value in self._selected.items() if is_digestible(value)]
+
     def _events(self, *, native: bool = False) -> Iterator[Event]:
         source = self._source()
         if native:
             rows = self._batch_config.rows if self._batch_config else 0
             source = dataclasses.replace(source, native=True, state_rows=rows)
         if self.replication_method == "INCREMENTAL":
-            state = dict(self.stream_state)
-            return self._reader.incremental(source, self._cursor(), state)
+            cursor = self._cursor()
+            return self._reader.incremental(source, cursor, self._bookmark)
         if self.replication_method != "FULL_TABLE":
             msg = f"Stream '{self.name}' asks for {self.replication_method}."
             raise ConfigurationError(msg, hint="Use FULL_TABLE or INCREMENTAL.")
@@ -214,6 +241,8 @@ class SqlStream(Stream):
             state_rows=self.config["state_interval_rows"],
             # One more than allowed shows that there are more.
             limit=None if limit is None else limit + 1,
+            parallel=1 if limit else self.config.get("parallel_chunks", 1),
+            ahead_bytes=AHEAD_BYTES // self.config.get("parallel_tables", 1),
         )
 
     @functools.cached_property
@@ -245,7 +274,7 @@ class SqlStream(Stream):
     # How messages leave
 
     def _can_write_blocks(self) -> bool:
-        is_plain = type(self._tap.message_writer) is SingerWriter
+        is_plain = type(self._tap.message_writer) is LineWriter
         [first, *others] = self.stream_maps
         return (
             is_plain
@@ -284,36 +313,44 @@ class SqlStream(Stream):
             yield block
 
     def _write_blocks(self, batch: pa.RecordBatch) -> None:
-        # The SDK writes its messages as text, above this buffer, and flushes each.
-        sys.stdout.flush()
-        for block in self._lines(batch):
-            sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()
-        self.state_manager.is_flushed = False
+        t.cast("LineWriter", self._tap.message_writer).write_blocks(self._lines(batch))
 
     def _decoded(self, batch: pa.RecordBatch) -> Iterator[dict[str, t.Any]]:
         for block in self._lines(batch):
             for line in bytes(block).splitlines():
                 yield json.loads(line)["record"]
 
+    # What is remembered
+
+    @property
+    def _journal(self) -> Journal:
+        return t.cast("SqlTap", self._tap).journal
+
+    @functools.cached_property
+    def _bookmark(self) -> dict[str, t.Any]:
+        """Where this run begins, and how far it has come."""
+        return self._journal.bookmark(self.name)
+
     def _remember(self, state: dict[str, t.Any], *, write: bool) -> None:
-        self.stream_state.clear()
-        self.stream_state.update(state)
-        self.state_manager.is_flushed = False
-        if write:
-            self._write_state_message()
+        self._bookmark = state
+        note = functools.partial(self._journal.remember, self.name, state, write=write)
+        self._journalise(note, is_barrier=True)
 
     def _finish(self, *, write: bool) -> None:
-        """Say which stream comes next: only the last STATE of a run names none."""
-        state = t.cast("dict[str, t.Any]", self.tap_state)
-        following = t.cast("SqlTap", self._tap).following
-        state["currently_syncing"] = following.get(self.name)
-        if state["currently_syncing"] is None:
-            del state["currently_syncing"]
-        if self.replication_method != "FULL_TABLE":
-            self._remember(dict(self.stream_state), write=write)
-            return
-        if write and self._stream_version is not None:
-            # Said once more at the end, it proves that the load is whole.
-            super()._write_activate_version_message(self._stream_version)
-        self._remember({}, write=write)
+        bookmark = self._bookmark
+        if self.replication_method == "FULL_TABLE":
+            bookmark = {}
+            if write and self._stream_version is not None:
+                # Said once more at the end, it proves that the load is whole.
+                super()._write_activate_version_message(self._stream_version)
+        note = functools.partial(self._journal.finish, self.name, bookmark, write=write)
+        self._journalise(note, is_barrier=True)
+
+    def _journalise(
+        self, note: t.Callable[[], None], *, is_barrier: bool = False
+    ) -> None:
+        writer = self._tap.message_writer
+        if isinstance(writer, LineWriter):
+            writer.mark(note, is_barrier=is_barrier)
+        else:
+            note()

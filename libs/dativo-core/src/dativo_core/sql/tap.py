@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import typing as t
 
 from singer_sdk import Tap
@@ -13,7 +12,10 @@ from singer_sdk.singerlib import Catalog, Metadata
 from dativo_core import settings, signals
 from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import read_catalog
+from dativo_core.sql.journal import Journal
+from dativo_core.sql.output import LineWriter
 from dativo_core.sql.stream import SqlStream
+from dativo_core.sql.tables import Tables
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,6 +24,7 @@ if t.TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.streams import Stream
 
+    from dativo_core.sql.pool import Pool
     from dativo_core.sql.reading import Reader
     from dativo_core.sql.relation import Relation
 
@@ -29,10 +32,11 @@ if t.TYPE_CHECKING:
 class SqlTap(Tap):
     """Singer tap of a SQL database; it asks for its tables at every run.
 
-    A tap says `place`, `filter_setting` and `tables()`.
+    A tap says `place`, `filter_setting`, `tables()` and `connections`.
     """
 
     dynamic_catalog = True
+    message_writer_class = LineWriter
     filter_setting: t.ClassVar[str]
     """Name of the setting that chooses what is discovered."""
     capabilities: t.ClassVar[list[CapabilitiesEnum]] = [
@@ -66,10 +70,29 @@ class SqlTap(Tap):
         """Set what follows from the settings given, before the defaults are there."""
 
     @functools.cached_property
-    def following(self) -> dict[str, str]:
-        """The stream that is read after each of the others."""
+    def connections(self) -> Pool[t.Any]:
+        """The connections of this run."""
+        raise NotImplementedError
+
+    @functools.cached_property
+    def journal(self) -> Journal:
+        """Where the streams of this run stand."""
         selected = [s.name for s in self.streams.values() if s.selected]
-        return dict(itertools.pairwise(selected))
+        return Journal(self.state, selected, self.state_writer.write_state)
+
+    def sync_all(self) -> None:  # type: ignore[misc]
+        """Sync all streams, several at once if the user wants it."""
+        writer, count = self.message_writer, self.config["parallel_tables"]
+        selected = [one for one in self.streams.values() if one.selected]
+        if count == 1 or not isinstance(writer, LineWriter):
+            super().sync_all()
+            return
+        # Made here, not by the first thread that asks.
+        _ = self.journal
+        self._reset_state_progress_markers()
+        if self.state:
+            self.state_writer.write_state(self.state)
+        Tables(selected, count, writer, self.connections).sync()
 
     @property
     def streams(self) -> dict[str, Stream]:

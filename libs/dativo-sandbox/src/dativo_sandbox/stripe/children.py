@@ -43,6 +43,7 @@ class Family:
         names, shared = self._template.names, self._shared()
         own = {"id", "k", "parent", "line_amount", "livemode"}
         self._facts = Facts(shared, names - own)
+        self._removed: set[int] = set()
 
     def below(self, parent: int) -> Branch:
         """Return the children of the object at a position."""
@@ -59,6 +60,24 @@ class Family:
             return None
         return position // _MOST
 
+    def remove(self, name: str) -> int:
+        """Take a child away; return the position of its parent.
+
+        Raises:
+            LookupError: There is no such child.
+        """
+        parent = self.parent_of(name)
+        position = None if parent is None else self.below(parent).position(name)
+        if parent is None or position is None or not self.exists(parent, position):
+            message = f"There is no {self.row.type} {name!r}."
+            raise LookupError(message)
+        self._removed.add(parent * _MOST + position)
+        return parent
+
+    def exists(self, parent: int, child: int) -> bool:
+        """Tell whether a child was not taken away."""
+        return parent * _MOST + child not in self._removed
+
     def render(self, parent: int, child: int, view: View) -> str:
         """Return a child as JSON."""
         values = self._of_all(parent, view)
@@ -71,11 +90,11 @@ class Family:
 
     def first_page(self, parent: int, view: View) -> str:
         """Return the list of the first children, as their parent shows it."""
-        last = self.count(parent)
-        shown = range(last - 1, max(last - 1 - _FIRST_PAGE, -1), -1)
+        there = [k for k in range(self.count(parent)) if self.exists(parent, k)]
+        shown = there[: -_FIRST_PAGE - 1 : -1]
         values, render = self._of_all(parent, view), self._template.render
         things = (render(view, values | self._of_one(parent, k)) for k in shown)
-        more = "true" if last > _FIRST_PAGE else "false"
+        more = "true" if len(there) > _FIRST_PAGE else "false"
         url, data = self.url(self._parents.id_at(parent)), ",".join(things)
         return f'{{"object":"list","data":[{data}],"has_more":{more},"url":"{url}"}}'
 
@@ -145,7 +164,8 @@ class Branch:
 
     def exists(self, position: int) -> bool:
         """Tell whether a child can be listed."""
-        return 0 <= position < self.size
+        is_one = 0 <= position < self.size
+        return is_one and self.family.exists(self.parent, position)
 
     def first_since(self, second: int) -> int:
         """Children are as old as their parent and have no times of their own."""

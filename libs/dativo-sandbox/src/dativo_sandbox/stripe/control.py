@@ -141,7 +141,7 @@ def _all(account: Account, type_: str, seen: View | None) -> Iterator[bytes]:
         parents = account.population.stores[family.row.parent]
         for parent in filter(parents.exists, range(parents.size)):
             branch = family.below(parent)
-            for child in range(branch.size):
+            for child in filter(branch.exists, range(branch.size)):
                 name = encode(branch.id_at(child))
                 yield branch.render(child, seen) if seen else name
 

@@ -162,6 +162,7 @@ ACTIONS: Mapping[str, Fault] = {
     "unavailable": _refuse(_error(503, "Stripe is down.", kind="api_error")),
     "gateway_timeout": _html(504),
     "unauthorized": _refuse(_error(401, "Expired API Key", code="api_key_expired")),
+    "token_expired": _refuse(_error(401, "The access token has expired.")),
     "forbidden": _refuse(
         _error(403, "The provided key does not have the required permissions.")
     ),

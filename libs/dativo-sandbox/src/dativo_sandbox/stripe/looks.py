@@ -110,14 +110,7 @@ def _invoice() -> Template:
         "metadata": _metadata(),
         "next_payment_attempt": None,
         "number": "SANDBOX-«n»",
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {
-                "metadata": {},
-                "subscription": link("subscription"),
-            },
-            "type": "subscription_details",
-        },
+        "parent": _invoice_parent(),
         "period_end": "«created#»",
         "period_start": "«period_before#»",
         "shipping_cost": None,
@@ -137,6 +130,15 @@ def _invoice() -> Template:
         "webhooks_delivered_at": "«created#»",
         "_legacy": _invoice_before_basil(),
         "_without": ["subscription"],
+    }
+
+
+def _invoice_parent() -> Template:
+    subscription = {"metadata": {}, "subscription": link("subscription")}
+    return {
+        "quote_details": None,
+        "subscription_details": subscription,
+        "type": "subscription_details",
     }
 
 

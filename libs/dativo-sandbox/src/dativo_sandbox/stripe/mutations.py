@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 import typing as t
 
 from dativo_sandbox.stripe.events import Entry
 from dativo_sandbox.stripe.resources import by_type
+from dativo_sandbox.stripe.shapes import view
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,8 +52,10 @@ class Mutations:
         Raises:
             LookupError: There is no such operation, type or object.
         """
-        store = self._stores[type_]
         self._clock.now += 1
+        if op == "remove":
+            return [self.remove(type_, name)]
+        store = self._stores[type_]
         if op == "create":
             return [self.create(type_, changes)]
         position = store.position(name)
@@ -86,6 +90,17 @@ class Mutations:
         ended = self._end_subscriptions(name) if store.type == "customer" else []
         return [Change("delete", store.type, name), *ended]
 
+    def remove(self, type_: str, name: str) -> Change:
+        """Take a line or an item off its parent, which is updated by that."""
+        family = self._family(type_, name)
+        seen = view(self._account.events.version, livemode=True)
+        before = json.loads(family.first_page(family.parent_of(name), seen))
+        parent = family.remove(name)
+        store, row = self._stores[family.row.parent], by_type()[family.row.parent]
+        previous = {family.row.field: {"data": before["data"]}}
+        self._happened(store, parent, f"{row.family}.updated", previous)
+        return Change("remove", type_, name)
+
     def refund(self, store: Store, position: int, _: Changes) -> list[Change]:
         """Refund a charge whole."""
         charge = store.whole(position)
@@ -117,6 +132,13 @@ class Mutations:
         """Void an invoice."""
         changes = {"status": "void"}
         return [self._change(store, position, changes, "invoice.voided")]
+
+    def _family(self, type_: str, name: str) -> t.Any:
+        for family in self._account.population.families.values():
+            if family.row.type == type_ and family.parent_of(name) is not None:
+                return family
+        message = f"There is no {type_} {name!r}."
+        raise LookupError(message)
 
     def _end_subscriptions(self, customer: str) -> list[Change]:
         store = self._stores["subscription"]

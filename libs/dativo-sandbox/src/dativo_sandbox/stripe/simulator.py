@@ -7,6 +7,8 @@ import email.utils
 import itertools
 import typing as t
 
+import msgspec
+
 from dativo_sandbox.stripe.api import answer
 from dativo_sandbox.stripe.control import ROOT, control
 from dativo_sandbox.stripe.faults import ACTIONS, Ask
@@ -84,9 +86,10 @@ class Simulator:
             where = route(asked.path)
             _permit(where, who, self.settings)
             try:
-                return answer(asked, where, who)
+                found = answer(asked, where, who)
             except ApiError as error:
-                return error.response()
+                found = error.response()
+            return found.replace(body=laid_out(found.body))
 
         rule = self.schedule.next(request)
         if rule is None:
@@ -99,14 +102,17 @@ class Simulator:
     def _toucher(self, who: Caller) -> Callable[[str, str, str], None]:
         def touch(op: str, path: str, name: str) -> None:
             where = route(path)
-            if where is not None and where.row.type in who.account.population.stores:
-                mutations = Mutations(who.account, self.world.clock)
+            mutations = Mutations(who.account, self.world.clock)
+            if where is not None and where.below is not None:
+                mutations.apply("remove", where.below.type, name, {})
+            elif where and where.row.type in who.account.population.stores:
                 mutations.apply(op, where.row.type, name, {})
 
         return touch
 
     def _finished(self, request: Request, response: Response) -> Response:
         number = next(self._numbers)
+        response = response.replace(body=laid_out(response.body))
         self.statuses[response.status] += 1
         self.bytes_sent += len(response.body)
         version = request.headers.get("stripe-version")
@@ -117,6 +123,14 @@ class Simulator:
             **response.headers,
         }
         return response.replace(headers=headers)
+
+
+def laid_out(body: bytes) -> bytes:
+    """Return JSON as Stripe sends it, for people to read; all else as it is."""
+    try:
+        return msgspec.json.format(body, indent=2)
+    except msgspec.DecodeError:
+        return body
 
 
 def _permit(target: Route | None, who: Caller, settings: StripeSettings) -> None:
