@@ -136,7 +136,8 @@ def test_rows_that_nobody_reads_do_not_disturb_what_follows(source):
     next(records)
     records.close()
 
-    assert tap.client.ask("SELECT 42") == [(42,)]
+    with tap.connections.lend() as client:
+        assert client.ask("SELECT 42") == [(42,)]
 
 
 @pytest.mark.parametrize(
@@ -237,9 +238,10 @@ def test_tls_is_verified_against_the_authority_given(tmp_path):
         for authority in (config["ssl_ca"], as_text):
             tap = TapMySQL(config={**config, "ssl_ca": authority})
             assert list(tap.streams) == ["a-t"]
-            [[_, cipher]] = tap.client.ask("SHOW STATUS LIKE 'Ssl_cipher'")
+            with tap.connections.lend() as client:
+                [[_, cipher]] = client.ask("SHOW STATUS LIKE 'Ssl_cipher'")
             assert cipher
-            tap.client.close()
+            tap.connections.close()
 
         other = str(make_certificates(tmp_path))
         for change in (
@@ -257,7 +259,7 @@ def test_tls_is_verified_against_the_authority_given(tmp_path):
         ):
             tap = TapMySQL(config={**config, **change})
             assert list(tap.streams) == ["a-t"]
-            tap.client.close()
+            tap.connections.close()
 
 
 def test_a_socket_stands_in_for_host_and_port(mariadb_server, source):

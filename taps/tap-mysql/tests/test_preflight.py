@@ -79,7 +79,8 @@ def test_an_administrator_sees_transactions(source):
     """And a connection of this machine is private."""
     source.sql("CREATE TABLE t (id int)")
 
-    facts = preflight.ask(source.tap().client, is_local=True)
+    with source.tap().connections.lend() as client:
+        facts = preflight.ask(client, is_local=True)
 
     assert facts.sees_transactions
     assert facts.is_private

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import typing as t
 
 from dativo_core import logs
@@ -21,6 +22,7 @@ if t.TYPE_CHECKING:
 Row: t.TypeAlias = "tuple[t.Any, ...]"
 
 _ROWS = 20_000
+_PATIENCE_SECONDS = 2.0
 
 
 class Client:
@@ -49,6 +51,7 @@ class Client:
         self._session_sqls = [*session_sqls, *queries.SESSION]
         self._by_columns = by_columns
         self._connection: Connection[t.Any] | None = None
+        self._reader: int | None = None
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -58,7 +61,14 @@ class Client:
         try:
             yield
         finally:
-            # A lost connection has nothing to roll back, and the first error counts.
+            self._end()
+
+    def _end(self) -> None:
+        if self._reader not in {None, threading.get_ident()}:
+            # It does not let go of the connection, and none may be used by two.
+            self.forget()
+        elif self._connection is not None:
+            # The first error counts.
             with contextlib.suppress(Exception):
                 self.ask("ROLLBACK")
 
@@ -71,14 +81,19 @@ class Client:
             return list(cursor.fetchall())
 
     def read(
-        self, sql: str, subject: str, forms: Mapping[str, Form], *, native: bool = False
+        self,
+        sql: str,
+        subject: str,
+        forms: Mapping[str, Form] | None = None,
+        *,
+        native: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """Stream an answer of any size.
 
         Args:
             sql: The query.
             subject: What it reads, in messages.
-            forms: What to make of each column.
+            forms: What to make of each column; all become text if not given.
             native: Leave bytes as bytes, for a file; else they become base64.
         """
         from tap_mysql import columns, wire  # noqa: PLC0415 not needed for --about
@@ -86,6 +101,7 @@ class Client:
         self._logger.debug("%s: %s", subject, queries.DIALECT.without_literals(sql))
         connection = self._connect()
         is_over = False
+        self._reader = threading.get_ident()
         try:
             with self._explained(subject):
                 blocks = (
@@ -94,12 +110,36 @@ class Client:
                     else wire.by_rows(connection, sql, _ROWS)
                 )
                 for block in blocks:
-                    yield columns.batch(block, forms, native=native)
+                    if forms is None:
+                        yield columns.texts(block)
+                    else:
+                        yield columns.batch(block, forms, native=native)
             is_over = True
         finally:
+            self._reader = None
             if not is_over:
                 # There may be more rows on their way, which nobody will read.
                 self._drop()
+
+    def cancel(self) -> None:
+        """Let the server stop its present statement; from any thread."""
+        # A server that is gone does not answer.
+        asking = threading.Thread(target=self._cancel, daemon=True)
+        asking.start()
+        asking.join(_PATIENCE_SECONDS)
+
+    def _cancel(self) -> None:
+        import pymysql  # noqa: PLC0415 not needed for --about
+
+        with contextlib.suppress(Exception):
+            session = t.cast("t.Any", self._connection).thread_id()
+            other = pymysql.connect(**self._arguments)
+            with contextlib.closing(other), other.cursor() as cursor:
+                cursor.execute(f"KILL QUERY {session}")
+
+    def forget(self) -> None:
+        """Leave the connection alone for good, since another thread is in it."""
+        self._connection = None
 
     def close(self) -> None:
         """Leave the server."""

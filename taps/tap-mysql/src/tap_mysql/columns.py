@@ -37,6 +37,12 @@ def batch(
     return pa.RecordBatch.from_arrays(columns, names=list(forms))
 
 
+def texts(raw: Sequence[pa.Array]) -> pa.RecordBatch:
+    """Return a batch of texts, as they came."""
+    columns = [column.cast(pa.string()) for column in raw]
+    return pa.RecordBatch.from_arrays(columns, names=[str(n) for n in range(len(raw))])
+
+
 def _made(name: str, form: Form, raw: pa.Array) -> pa.Array:
     try:
         return _MAKERS[form](raw)

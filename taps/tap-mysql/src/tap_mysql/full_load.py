@@ -13,6 +13,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
+    from dativo_core.sql.pool import Pool
     from dativo_core.sql.reading import Event, Source
 
     from tap_mysql.catalog import Table
@@ -27,7 +28,7 @@ class Load:
         after: Values of the key: rows up to there have been read by a run before.
     """
 
-    client: Client
+    connections: Pool[Client]
     table: Table
     version: int
     after: tuple[t.Any, ...] = ()
@@ -48,8 +49,8 @@ class Load:
         where = queries.behind(path, self.after) if self.after else ""
         query = source.query(where, order=queries.in_order(path))
         rows, load = 0, self
-        with self.client.transaction():
-            read = self.client.read(
+        with self.connections.lend() as client, client.transaction():
+            read = client.read(
                 query, source.subject, forms(self.table, source), native=source.native
             )
             for batch in pieces(read, source.state_rows):
@@ -62,10 +63,10 @@ class Load:
 
 
 def plan(
-    client: Client, table: Table, state: Mapping[str, t.Any], version: int
+    connections: Pool[Client], table: Table, state: Mapping[str, t.Any], version: int
 ) -> Load:
     """Continue an interrupted load if the table has the same key, else begin one."""
-    load = Load(client, table, version)
+    load = Load(connections, table, version)
     marker = state.get("full_table")
     if not marker:
         return load

@@ -6,11 +6,14 @@ import typing as t
 from dataclasses import dataclass
 
 from tap_mysql import full_load, incremental, queries
+from tap_mysql.digesting import MySQLDigesting
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dativo_core.sql.comparing import Digesting
     from dativo_core.sql.dialect import Dialect
+    from dativo_core.sql.pool import Pool
     from dativo_core.sql.reading import Event, FullLoad, Source
     from dativo_core.sql.relation import Column
 
@@ -27,7 +30,7 @@ class MySQLReader:
             server does not show it.
     """
 
-    client: Client
+    connections: Pool[Client]
     table: Table
     look_back_seconds: int
 
@@ -36,6 +39,11 @@ class MySQLReader:
         """How MySQL spells names."""
         return queries.DIALECT
 
+    @property
+    def digesting(self) -> Digesting:
+        """How MySQL digests values."""
+        return MySQLDigesting(self.connections, self.table.described)
+
     def plan(
         self,
         source: Source,  # noqa: ARG002
@@ -43,7 +51,7 @@ class MySQLReader:
         version: int,
     ) -> FullLoad:
         """Continue an interrupted load if that is safe, else begin one."""
-        return full_load.plan(self.client, self.table, state, version)
+        return full_load.plan(self.connections, self.table, state, version)
 
     def incremental(
         self, source: Source, cursor: Column, state: Mapping[str, t.Any]
@@ -54,6 +62,7 @@ class MySQLReader:
             cursor,
             nullable=cursor.name in self.table.nullable,
         )
-        return incremental.incremental(
-            self.client, self.table, source, key, state, self.look_back_seconds
-        )
+        with self.connections.lend() as client:
+            yield from incremental.incremental(
+                client, self.table, source, key, state, self.look_back_seconds
+            )

@@ -6,9 +6,11 @@ import functools
 import typing as t
 
 from dativo_core.errors import ConfigurationError
+from dativo_core.sql.pool import Pool
 from dativo_core.sql.settings import (
     BATCH_CONFIG,
     DEFAULT_REPLICATION_METHOD,
+    PARALLEL_TABLES,
     STATE_INTERVAL_ROWS,
     STREAM_OPTIONS,
 )
@@ -90,6 +92,7 @@ SETTINGS = th.PropertiesList(
         "again.",
     ),
     STATE_INTERVAL_ROWS,
+    PARALLEL_TABLES,
     th.Property(
         "row_reader",
         th.StringType,
@@ -147,8 +150,11 @@ class TapMySQL(SqlTap):
         return connection.place(self.config)
 
     @functools.cached_property
-    def client(self) -> Client:
-        """The connection of this run."""
+    def connections(self) -> Pool[Client]:
+        """The connections of this run."""
+        return Pool(self._connect)
+
+    def _connect(self) -> Client:
         return Client(
             connection.arguments(self.config),
             self.place,
@@ -165,34 +171,38 @@ class TapMySQL(SqlTap):
     def tables(self) -> Iterator[tuple[Relation, Reader]]:
         """Ask for each table that the user may read."""
         look_back = self.config["look_back_seconds"]
-        for table in self._tables():
-            yield table.relation, MySQLReader(self.client, table, look_back)
+        with self.connections.lend() as client:
+            tables = self._tables(client)
+        for table in tables:
+            yield table.relation, MySQLReader(self.connections, table, look_back)
 
     # The SDK calls it in one place, for --test, and offers no other to say more.
     def run_connection_test(self) -> bool:  # type: ignore[misc]
         """Say what will hurt sooner or later, then read a row of each stream."""
         host = self.config["host"]
         is_local = bool(self.config.get("unix_socket")) or host in LOCAL_HOSTS
-        facts = preflight.ask(self.client, is_local=is_local)
+        with self.connections.lend() as client:
+            facts = preflight.ask(client, is_local=is_local)
+            tables = self._tables(client)
         self.logger.info("%s is %s %s.", self.place, facts.product, facts.version)
-        for warning in preflight.warnings(facts, self._tables()):
+        for warning in preflight.warnings(facts, tables):
             self.logger.warning(warning)
         return super().run_connection_test()
 
-    def _tables(self) -> list[catalog.Table]:
+    def _tables(self, client: Client) -> list[catalog.Table]:
         databases = self._databases()
         asked = catalog.questions(databases)
-        [[is_mariadb]] = self.client.ask(catalog.IS_MARIADB)
+        [[is_mariadb]] = client.ask(catalog.IS_MARIADB)
         answers = catalog.Answers(
-            tables=self.client.ask(asked.tables),
-            columns=self.client.ask(asked.columns),
-            indexes=self.client.ask(asked.indexes),
-            checks=self.client.ask(asked.checks) if is_mariadb else (),
+            tables=client.ask(asked.tables),
+            columns=client.ask(asked.columns),
+            indexes=client.ask(asked.indexes),
+            checks=client.ask(asked.checks) if is_mariadb else (),
         )
         options = Options(self.config["zero_dates"], self.config["tinyint1"])
         found = catalog.tables(answers, options)
         if databases and not found:
-            existing = ", ".join(name for [name] in self.client.ask(catalog.DATABASES))
+            existing = ", ".join(name for [name] in client.ask(catalog.DATABASES))
             msg = f"filter_dbs {databases} match no readable table of {self.place}."
             raise ConfigurationError(msg, hint=f"There are the databases: {existing}.")
         return found
