@@ -38,6 +38,11 @@ SESSION = (
 )
 BEGIN = ("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",)
 
+# Whoever writes has to wait behind who waits for a lock.
+LOCK_PATIENCE = "SET SESSION lock_wait_timeout = 5"
+UNLOCK = "UNLOCK TABLES"
+USUAL_PATIENCE = "SET SESSION lock_wait_timeout = DEFAULT"
+
 # As microseconds since 1970, which no time zone changes.
 CLOCK = (
     "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED), @@global.read_only"
@@ -126,6 +131,11 @@ def earlier(text: str, seconds: int) -> str:
     return moment.isoformat(" ")
 
 
+def lock(table: str) -> str:
+    """Let nobody write to a table."""
+    return f"LOCK TABLES {table} READ"
+
+
 def quote_literal(text: str) -> str:
     """Quote text, in the `sql_mode` that we set."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
@@ -141,14 +151,22 @@ def behind(keys: Sequence[Key], values: Sequence[t.Any]) -> str:
 
     MySQL uses an index for this form, not for `(a, b) > (1, 2)`.
     """
+    return _beside(keys, values, [">"] * len(keys))
+
+
+def up_to(keys: Sequence[Key], values: Sequence[t.Any]) -> str:
+    """Rows that do not come after those of the values, as tuples."""
+    return _beside(keys, values, ["<"] * (len(keys) - 1) + ["<="])
+
+
+def _beside(keys: Sequence[Key], values: Sequence[t.Any], signs: Sequence[str]) -> str:
     literals = [key.literal(value) for key, value in zip(keys, values, strict=True)]
     options = []
     for position, key in enumerate(keys):
-        equal = [
-            f"{keys[n].sql} = {literals[n]}"  # the part that all these rows share
-            for n in range(position)
-        ]
-        options.append(" AND ".join([*equal, f"{key.sql} > {literals[position]}"]))
+        # What all these rows share, and then where they lie.
+        equal = [f"{keys[n].sql} = {literals[n]}" for n in range(position)]
+        lies = f"{key.sql} {signs[position]} {literals[position]}"
+        options.append(" AND ".join([*equal, lies]))
     return " OR ".join(f"({option})" for option in options)
 
 

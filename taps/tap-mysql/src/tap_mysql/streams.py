@@ -13,12 +13,11 @@ if t.TYPE_CHECKING:
 
     from dativo_core.sql.comparing import Digesting
     from dativo_core.sql.dialect import Dialect
-    from dativo_core.sql.pool import Pool
     from dativo_core.sql.reading import Event, FullLoad, Source
     from dativo_core.sql.relation import Column
 
     from tap_mysql.catalog import Table
-    from tap_mysql.client import Client
+    from tap_mysql.connections import Connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class MySQLReader:
             server does not show it.
     """
 
-    connections: Pool[Client]
+    connections: Connections
     table: Table
     look_back_seconds: int
 

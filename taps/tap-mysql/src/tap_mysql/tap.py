@@ -6,10 +6,10 @@ import functools
 import typing as t
 
 from dativo_core.errors import ConfigurationError
-from dativo_core.sql.pool import Pool
 from dativo_core.sql.settings import (
     BATCH_CONFIG,
     DEFAULT_REPLICATION_METHOD,
+    PARALLEL_CHUNKS,
     PARALLEL_TABLES,
     STATE_INTERVAL_ROWS,
     STREAM_OPTIONS,
@@ -19,6 +19,7 @@ from singer_sdk import typing as th
 
 from tap_mysql import catalog, connection, preflight
 from tap_mysql.client import Client
+from tap_mysql.connections import Connections
 from tap_mysql.my_types import Options
 from tap_mysql.streams import MySQLReader
 
@@ -92,6 +93,7 @@ SETTINGS = th.PropertiesList(
         "again.",
     ),
     STATE_INTERVAL_ROWS,
+    PARALLEL_CHUNKS,
     PARALLEL_TABLES,
     th.Property(
         "row_reader",
@@ -150,9 +152,9 @@ class TapMySQL(SqlTap):
         return connection.place(self.config)
 
     @functools.cached_property
-    def connections(self) -> Pool[Client]:
+    def connections(self) -> Connections:
         """The connections of this run."""
-        return Pool(self._connect)
+        return Connections(self._connect, self.logger)
 
     def _connect(self) -> Client:
         return Client(
