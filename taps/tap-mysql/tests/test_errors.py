@@ -125,6 +125,21 @@ def test_a_lost_connection_may_be_tried_again(source, reader):
     assert next(tap.streams[source.stream("t")].get_records(None))
 
 
+def test_a_session_that_ended_between_two_questions_is_replaced(source):
+    """One question fails, and the next one has another connection."""
+    source.sql("CREATE TABLE t (id int)")
+    tap = source.tap()
+    with tap.connections.lend() as client:
+        [[session]] = client.ask("SELECT CONNECTION_ID()")
+        source.database.execute(f"KILL {session}")
+
+        with pytest.raises(TryLaterError):
+            client.ask("SELECT 1")
+
+        [[other]] = client.ask("SELECT CONNECTION_ID()")
+    assert other != session
+
+
 def test_rows_that_nobody_reads_do_not_disturb_what_follows(source):
     """A consumer may stop in the midst of an answer."""
     source.sql(

@@ -77,7 +77,12 @@ class Client:
         self._logger.debug("Asking: %s", queries.DIALECT.without_literals(sql))
         connection = self._connect()
         with self._explained("Asking"), connection.cursor() as cursor:
-            cursor.execute(sql)
+            try:
+                cursor.execute(sql)
+            finally:
+                if not connection.open:
+                    # The next one who asks gets another.
+                    self._connection = None
             return list(cursor.fetchall())
 
     def read(
@@ -158,11 +163,18 @@ class Client:
             import pymysql  # noqa: PLC0415 not needed for --about
 
             with self._explained("Connecting to"):
-                self._connection = pymysql.connect(**self._arguments)
-            with self._explained("Preparing the session on"):
-                for statement in self._session_sqls:
-                    with self._connection.cursor() as cursor:
+                connection = pymysql.connect(**self._arguments)
+            # One that is not prepared must not be used.
+            with contextlib.ExitStack() as unprepared:
+                unprepared.callback(connection.close)
+                with (
+                    self._explained("Preparing the session on"),
+                    connection.cursor() as cursor,
+                ):
+                    for statement in self._session_sqls:
                         cursor.execute(statement)
+                unprepared.pop_all()
+            self._connection = connection
         return self._connection
 
     @contextlib.contextmanager

@@ -58,7 +58,8 @@ _RULES: tuple[tuple[frozenset[int], Kind, str], ...] = (
     ),
     (
         frozenset(
-            {1040, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226}
+            # 0 is what PyMySQL says of a connection that is closed already.
+            {0, 1040, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226}
             | {1317, 1412, 1927, 1969, 2006, 2013, 2055, 3024, 4031}
         ),
         TryLaterError,
