@@ -111,9 +111,10 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Let storage and catalogs fail in every way that is known."""
+    """Let storage, catalogs and Stripe fail in every way that is known."""
     sync(session)
-    run_pytest(session, "tests/test_storage_faults.py", "-m", "slow or not slow")
+    tests = ("tests/test_storage_faults.py", "taps/tap-stripe/tests/test_sync.py")
+    run_pytest(session, *tests, "-m", "slow or not slow")
 
 
 @nox.session
@@ -142,7 +143,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def bench_quick(session: nox.Session) -> None:
-    """Measure ours, the limit and dlt on a few rows; asserts no time."""
+    """Measure ours, the limit, dlt and rivet on a few rows; asserts no time."""
     sync(session)
     options = session.posargs or ["--rows", "100000", "--rounds", "1"]
     session.run("python", "bench/run.py", "--peers", "--quick", *options)
@@ -154,6 +155,14 @@ def bench_stripe(session: nox.Session) -> None:
     sync(session)
     options = session.posargs or ["--output", "docs/connectors/STRIPE_SPEED.md"]
     session.run("python", "bench/stripe.py", "--peers", *options)
+
+
+@nox.session
+def bench_growth(session: nox.Session) -> None:
+    """Measure how cost grows with rows, streams and columns; `-- --scale 0.01`."""
+    sync(session)
+    output = ["--output", "docs/PERFORMANCE.md"]
+    session.run("python", "bench/growth.py", "--peers", *output, *session.posargs)
 
 
 @nox.session

@@ -13,10 +13,6 @@ import sys
 import typing as t
 
 STREAM = "charges"
-FACTS = (
-    "count(*), sum(amount), sum(payment_method_details.card.exp_year), "
-    "sum(len(refunds.data)), count(metadata)"
-)
 
 Json: t.TypeAlias = dict[str, t.Any]
 
@@ -211,13 +207,6 @@ def _refund(name: str, place: int) -> Json:
         "reason": None,
         "status": "succeeded",
     }
-
-
-def facts(rows: int) -> tuple[int, ...]:
-    """Return what `FACTS` must find."""
-    mixed = [number * 2654435761 % 2147483647 for number in range(rows)]
-    amounts, years = (m % 100_000 for m in mixed), (2027 + m % 9 for m in mixed)
-    return rows, sum(amounts), sum(years), sum(m % 3 for m in mixed), rows
 
 
 def main(rows: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import adbc_driver_postgresql.dbapi as postgresql
 import pyarrow as pa
 import pyarrow.parquet as pq
-from data import DECIMALS, DIGITS, TABLE
+import tables
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +21,9 @@ if t.TYPE_CHECKING:
 BATCH_BYTES = "4000000"
 
 
-def main(dsn: str, output: str) -> None:
+def write(dsn: str, table: tables.Table, output: str) -> None:
     """Stream the table into the file, batch by batch."""
-    batches = read(dsn)
+    batches = read(dsn, table)
     first = next(batches)
     with pq.ParquetWriter(output, first.schema, compression="zstd") as writer:
         writer.write_batch(first)
@@ -31,31 +31,36 @@ def main(dsn: str, output: str) -> None:
             writer.write_batch(batch)
 
 
-def read(dsn: str) -> Iterator[pa.RecordBatch]:
+def read(dsn: str, table: tables.Table) -> Iterator[pa.RecordBatch]:
     """Yield the table with exact decimals, which the driver gives as text."""
+    digits = {column.name: column.digits for column in table.columns}
     with postgresql.connect(dsn) as connection, connection.cursor() as cursor:
         hint = {"adbc.postgresql.batch_size_hint_bytes": BATCH_BYTES}
         cursor.adbc_statement.set_options(**hint)
-        cursor.execute(f"SELECT * FROM {TABLE}")  # noqa: S608 our own name
+        cursor.execute(f"SELECT * FROM {table.name}")  # noqa: S608 our own name
         with cursor.fetch_record_batch() as reader:
             for batch in reader:
-                yield with_decimals(batch)
+                yield plain(batch, digits)
 
 
-def with_decimals(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Give the columns of numerics the type that they have in Postgres."""
+def plain(
+    batch: pa.RecordBatch, digits: dict[str, tuple[int, int] | None]
+) -> pa.RecordBatch:
+    """Give numerics the type that they have in Postgres; JSON stays text."""
     arrays = {
-        name: as_decimals(column) if name in DECIMALS else column
+        name: _plain(column, digits[name])
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     }
     return pa.RecordBatch.from_pydict(arrays)
 
 
-def as_decimals(column: pa.Array) -> pa.Array:
-    """Cast the driver's text."""
-    text = getattr(column, "storage", column)
-    return text.cast(pa.string()).cast(pa.decimal128(*DIGITS))
+def _plain(column: pa.Array, digits: tuple[int, int] | None) -> pa.Array:
+    stored = getattr(column, "storage", column)
+    if digits is None:
+        return stored
+    return stored.cast(pa.string()).cast(pa.decimal128(*digits))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[2])
+    address, name, file = sys.argv[1:]
+    write(Path(address).read_text(encoding="utf-8"), tables.TABLES[name], file)

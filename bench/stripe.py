@@ -23,10 +23,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from dativo_sandbox.stripe.server import StripeServer
+from environments import BENCH, PEERS, install
 
-BENCH = Path(__file__).resolve().parent
 PROGRAMS = Path(sys.executable).parent
-PEERS = BENCH.parent / ".dativo" / "peers"
 MISSION = ("customers", "charges", "invoices", "subscriptions")
 # https://docs.stripe.com/rate-limits
 PAGE, ENDPOINT_RATE, GLOBAL_RATE = 100, 25, 100
@@ -222,13 +221,6 @@ def dlt(customers: int, latency: float) -> Result:
         return measured(
             "dlt's REST source, 1 stream", latency, 1, server, command, told
         )
-
-
-def install(peer: str) -> None:
-    """Give another project an environment of its own."""
-    import run  # noqa: PLC0415 the other benchmark, which needs much more
-
-    run.install(peer)
 
 
 def tap(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from dativo_core.dead_letters import LocalFolder
 from tap_postgres.connection import PrivateFolder
-from target_parquet_iceberg.stage import Stage
+from target_parquet_iceberg.stage import POSITION, Stage
 
 TARGET = Path(sys.executable).parent / "target-dativo"
 
@@ -43,8 +43,9 @@ def test_dead_letters_are_for_their_owner(tmp_path):
 def test_spilled_rows_are_for_their_owner(tmp_path, monkeypatch):
     """They wait in a folder that nobody else can enter, and leave none behind."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    stage = Stage(spill_bytes=1)
-    stage.add(pa.table({"a": ["x" * 100]}))
+    stage = Stage()
+    stage.add(pa.table({"a": ["x" * 100], POSITION: [0]}))
+    stage.spill()
     [folder] = tmp_path.iterdir()
     assert mode(folder) == 0o700
     assert list(folder.iterdir())

@@ -9,8 +9,10 @@ import json
 import threading
 
 import pytest
+from dativo_core.sql import tables
 from dativo_core.sql.journal import Journal
 from dativo_core.sql.output import LineWriter
+from dativo_core.sql.pool import Pool
 from dativo_core.sql.tables import Tables
 
 
@@ -78,9 +80,9 @@ class Run:
 
     def sync(self, count, max_bytes=1_000):
         """Sync all streams; return what was written."""
-        tables = Tables(self.streams, count, self.writer, self.connections, max_bytes)
+        together = Tables(self.streams, count, self.writer, self.connections, max_bytes)
         with contextlib.redirect_stdout(self.text):
-            tables.sync()
+            together.sync()
         return self.messages
 
     @property
@@ -155,6 +157,49 @@ def test_a_reader_that_is_gone_ends_all():
     assert threading.active_count() == before
     assert run.connections.asked == ["cancel"]
     run.text.detach()
+
+
+def test_nobody_waits_for_a_server_that_is_gone(monkeypatch):
+    """What does not answer is left alone, and the failure is told."""
+    monkeypatch.setattr(tables, "_PATIENCE_SECONDS", 0.01)
+    run = Run(b=3)
+    answer = threading.Event()
+    monkeypatch.setattr(run.streams[0], "sync", answer.wait)
+
+    with pytest.raises(ValueError, match="b fails"):
+        run.sync(2)
+
+    assert run.connections.asked == ["cancel", "forget"]
+    answer.set()
+
+
+def test_connections_are_lent_one_by_one():
+    """Those that are given back are lent again; each call goes to the right ones."""
+    made = []
+
+    def connect():
+        made.append(Connection())
+        return made[-1]
+
+    pool = Pool(connect)
+    with pool.lend() as first:
+        with pool.lend() as second:
+            assert first is not second
+        with pool.lend() as third:
+            assert third is second
+        pool.cancel()
+        pool.forget()
+        pool.close()
+
+    assert [one.asked for one in made] == [["cancel", "forget"], ["close"]]
+
+
+class Connection(Connections):
+    """Takes note of what is asked of it."""
+
+    def close(self):
+        """Take note."""
+        self.asked.append("close")
 
 
 def test_a_journal_names_who_is_not_finished():

@@ -196,3 +196,21 @@ def test_a_statement_can_be_cancelled_from_another_thread(source):
     assert not thread.is_alive()
     assert "cancel" in str(failures[0])
     client.close()
+
+
+def test_a_connection_in_which_another_thread_is_stuck_is_left_alone(source):
+    """It is not rolled back, nor closed: libpq serves one thread at a time."""
+    settings = {**source.config, "ssl_enable": False}
+    place = connection.conninfo(settings, connection.PrivateFolder())
+    client = Client(place, "here", logging.getLogger())
+    with client.transaction():
+        client.ask("SELECT 1")
+        stuck = client._connection
+        client._reader = -1
+    assert client._connection is None
+    client._reader = None
+
+    with client.transaction():
+        assert client.ask("SELECT 2") == [(2,)]
+    client.close()
+    stuck.close()

@@ -12,7 +12,7 @@ import pytest
 from dativo_core.errors import ConfigurationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from target_parquet_iceberg import arrange, data_files
+from target_parquet_iceberg import arrange, data_files, sizes
 from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.layout import Layout, Partition, SortKey, layout
 from target_parquet_iceberg.naming import data_file_name
@@ -329,7 +329,7 @@ def test_large_parts_are_copied_piece_by_piece(lake, monkeypatch) -> None:
     table = make(lake, rows)
     with table.update_sort_order() as update:
         update.asc("id", data_files.IdentityTransform())
-    monkeypatch.setattr(data_files, "WINDOW_BYTES", rows.nbytes // 4)
+    monkeypatch.setattr(sizes, "WINDOW_BYTES", rows.nbytes // 4)
     monkeypatch.setattr(
         data_files, "windows", lambda p: arrange.windows(p, rows.nbytes // 4)
     )

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from dativo_core.dead_letters import DeadLetterOffice, Limits, LocalFolder
-from target_parquet_iceberg import load as load_module
+from target_parquet_iceberg.limits import Limits as CommitLimits
 from target_parquet_iceberg.load import Load
 from target_parquet_iceberg.messages import parse
 from target_parquet_iceberg.state import is_clean, withhold
@@ -39,7 +39,7 @@ class Journal:
             emit=lambda value: self.events.append(("STATE", value)),
             clock=lambda: next(ticks) * 0.001,
             settings=settings,
-            limits=load_module.Limits(rows=settings.pop("rows", 10**6)),
+            limits=CommitLimits(rows=settings.pop("rows", 10**6)),
         )
 
     def maintain(self) -> None:
@@ -477,14 +477,11 @@ def test_metadata_columns(lake, say) -> None:
 
 def test_spilled_rows_are_all_there(lake, say, monkeypatch) -> None:
     """What goes to disk while it waits comes back in order."""
-    monkeypatch.setattr("target_parquet_iceberg.intake.BLOCK_BYTES", 100)
-    monkeypatch.setattr(
-        "target_parquet_iceberg.stage.Stage.__init__.__defaults__", (1,)
-    )
+    monkeypatch.setattr("target_parquet_iceberg.limits.LEAST_BLOCK_BYTES", 100)
     rows = [say.record("s", id=number, n=number) for number in range(100)]
     again = [say.record("s", id=number, n=-number) for number in range(100)]
     schema = say.schema("s", ("id",), id="integer", n="integer")
-    assert lake.load(schema, *rows, *again).code == 0
+    assert lake.load(schema, *rows, *again, buffer_max_bytes=1).code == 0
     assert lake.query("SELECT count(*), sum(n) FROM lake.s") == [(100, -4950)]
 
 

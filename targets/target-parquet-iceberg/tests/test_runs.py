@@ -97,7 +97,7 @@ def test_halves_are_the_whole() -> None:
 def test_pipe_is_drained_while_nobody_reads() -> None:
     """A writer never waits for the reader until the limit is reached."""
     source, sink = os.pipe()
-    drain = iter(draining.Drain(source, ahead_bytes=4 * 2**20))
+    drain = draining.Drain(source, ahead_bytes=4 * 2**20).start()
     written = threading.Event()
 
     def write() -> None:
@@ -129,7 +129,7 @@ def test_drain_holds_no_more_than_its_limit(monkeypatch) -> None:
     source, sink = os.pipe()
     os.write(sink, b"y" * 10_000)
     os.close(sink)
-    assert b"".join(Watched(source, ahead_bytes=250)) == b"y" * 10_000
+    assert b"".join(Watched(source, ahead_bytes=250).start()) == b"y" * 10_000
     os.close(source)
     assert max(held) < 250 + 100
 
@@ -140,13 +140,13 @@ def test_failure_to_read_is_told() -> None:
     os.close(sink)
     os.close(source)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        list(draining.Drain(source))
+        list(draining.Drain(source).start())
 
 
 def test_closed_reader_lets_the_thread_end() -> None:
     """Who stops reading leaves no thread behind that fills memory."""
     source, sink = os.pipe()
-    drain = iter(draining.Drain(source, ahead_bytes=1))
+    drain = draining.Drain(source, ahead_bytes=1).start()
     os.write(sink, b"1")
     assert next(drain) == b"1"
     [thread] = [t for t in threading.enumerate() if t.name == "stdin"]
@@ -155,6 +155,29 @@ def test_closed_reader_lets_the_thread_end() -> None:
     thread.join(60)
     assert not thread.is_alive()
     os.close(sink)
+    os.close(source)
+
+
+def test_lines_of_a_slow_tap_come_in_bundles(monkeypatch) -> None:
+    """What comes while the thread waits is one read; what came first is not late."""
+    source, sink = os.pipe()
+    parts: list[bytes] = []
+
+    class Watched(draining.Drain):
+        def _put(self, part: bytes) -> bool:
+            parts.append(part)
+            return super()._put(part)
+
+    def pause(_seconds: float) -> None:
+        if len(parts) == 1:
+            os.write(sink, b"2\n")
+            os.write(sink, b"3\n")
+            os.close(sink)
+
+    monkeypatch.setattr(draining, "sleep", pause)
+    os.write(sink, b"1\n")
+    assert b"".join(Watched(source).start()) == b"1\n2\n3\n"
+    assert parts == [b"1\n", b"2\n3\n"]
     os.close(source)
 
 

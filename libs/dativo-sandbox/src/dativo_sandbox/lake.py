@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
 
@@ -24,16 +24,19 @@ _SECRET = {
 }
 
 
-def connect(storage: Mapping[str, str] | None = None) -> duckdb.DuckDBPyConnection:
-    """Open DuckDB with the Iceberg extension from its PyPI wheels: no download.
+def connect(
+    storage: Mapping[str, str] | None = None, extensions: Sequence[str] = EXTENSIONS
+) -> duckdb.DuckDBPyConnection:
+    """Open DuckDB with extensions from their PyPI wheels: no download.
 
     Args:
         storage: How to reach S3, in PyIceberg's words.
+        extensions: Their names; those that read Iceberg if not given.
     """
     import duckdb  # noqa: PLC0415
 
     connection = duckdb.connect()
-    for extension in EXTENSIONS:
+    for extension in extensions:
         connection.load_extension(str(_extension_file(extension)))
     if storage:
         connection.execute(f"CREATE SECRET (TYPE s3, {_secret(storage)})")

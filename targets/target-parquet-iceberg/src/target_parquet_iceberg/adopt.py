@@ -18,6 +18,7 @@ from pyiceberg.schema import sanitize_column_names
 from pyiceberg.table import TableProperties
 
 from target_parquet_iceberg.evolution import conform, plain, unify
+from target_parquet_iceberg.merge import is_unique
 from target_parquet_iceberg.past import within
 from target_parquet_iceberg.plan import Method
 
@@ -140,13 +141,6 @@ def _keys(writer: SnapshotWriter, commit: Commit) -> pa.Table:
     schema = pa.schema([columns.field(name) for name in commit.keys])
     tables = [_table(held, commit.keys) for held in commit.files]
     return pa.concat_tables([conform(table, schema) for table in tables])
-
-
-def is_unique(keys: pa.Table) -> bool:
-    """Tell whether no two rows are the same."""
-    return bool(
-        keys.group_by(keys.column_names).aggregate([]).num_rows == keys.num_rows
-    )
 
 
 def _read(stream: str, writer: SnapshotWriter, commit: Commit) -> Commit:

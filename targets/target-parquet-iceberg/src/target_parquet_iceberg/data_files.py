@@ -37,7 +37,6 @@ from pyiceberg.typedef import Record
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 from target_parquet_iceberg.arrange import (
-    WINDOW_BYTES,
     Ordering,
     arrange,
     runs,
@@ -48,9 +47,9 @@ from target_parquet_iceberg.naming import data_file_name
 from target_parquet_iceberg.parquet_options import (
     bloom_columns,
     has_bloom_filter,
-    numbers,
     writer_options,
 )
+from target_parquet_iceberg.sizes import cut, sizes_of
 from target_parquet_iceberg.transforms import physical_column
 
 if t.TYPE_CHECKING:
@@ -61,37 +60,9 @@ if t.TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
 
     from target_parquet_iceberg.arrange import Part
+    from target_parquet_iceberg.sizes import Sizes
 
-TARGET_BYTES = "write.target-file-size-bytes"
-TARGET_BYTES_DEFAULT = 256 * 2**20
-GROUP_BYTES = "write.parquet.row-group-size-bytes"
-GROUP_BYTES_DEFAULT = 256 * 2**20
 _KNOWN_OPTIONS = frozenset(inspect.signature(pq.ParquetWriter.__init__).parameters)
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How large files and their row groups may become."""
-
-    file_bytes: int
-    group_bytes: int
-    group_rows: int
-
-    def rows_of_group(self, part: Part) -> int:
-        """Return the number of rows of each row group, all of about one size.
-
-        Bytes are those in memory: what a row group takes while it is written.
-        """
-        limit = min(self.group_bytes, self.file_bytes)
-        if part.order is not None:
-            limit = min(limit, WINDOW_BYTES)
-        part_bytes: int = part.rows.nbytes * part.num_rows // part.rows.num_rows
-        groups = max(-(-part_bytes // limit), -(-part.num_rows // self.group_rows), 1)
-        return -(-part.num_rows // groups)
-
-    def is_full(self, size: int, groups: int) -> bool:
-        """Tell whether another row group would go beyond the file's limit."""
-        return size + size // groups > self.file_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +92,24 @@ class DataFileWriter:
             for files in map(self._write_window, windows(self._arrange(run))):
                 yield from files
 
+    def write_pieces(self, pieces: Iterable[pa.Table]) -> Iterator[DataFile]:
+        """Write pieces as row groups, for a table without partitions and order.
+
+        Args:
+            pieces: Rows that have the table's columns, of about one size.
+        """
+        # No name may keep a piece while the next one is awaited.
+        filled = filter(pa.Table.__len__, pieces)
+        for first in filled:
+            # Bloom filters are sized before it is known what comes later.
+            most_rows = self._sizes.rows_at_once(first)
+            rest = itertools.chain(_given([first]), filled)
+            del first
+            cuts = map(partial(cut, most_rows=most_rows), rest)
+            for whole in _rests(itertools.chain.from_iterable(cuts)):
+                place = Place(self._new_path(Record()), Record(), self._spec_id)
+                yield self._write_file(whole, most_rows, place)
+
     def rewrite(
         self, pieces: Iterable[pa.Table], old: DataFile, most_rows: int
     ) -> Iterator[DataFile]:
@@ -132,10 +121,8 @@ class DataFileWriter:
             most_rows: The most that a piece may have.
         """
         folder = posixpath.dirname(old.file_path)
-        groups = map(self._sorted, pieces)
-        for first in groups:
+        for whole in _rests(map(self._sorted, pieces)):
             path = f"{folder}/{uuid.uuid4()}-compact.parquet"
-            whole = itertools.chain([first], groups)
             place = Place(path, old.partition, old.spec_id)
             yield self._write_file(whole, most_rows, place)
 
@@ -183,8 +170,8 @@ class DataFileWriter:
                 for first in range(start, part.num_rows, group_rows)
             )
             partition = Record(*part.values)
-            path, spec_id = self._new_path(partition), self.metadata.default_spec_id
-            place = Place(path, partition, spec_id, is_sorted=True)
+            path = self._new_path(partition)
+            place = Place(path, partition, self._spec_id, is_sorted=True)
             file = self._write_file(groups, group_rows, place)
             files.append(file)
             start += file.record_count
@@ -255,6 +242,10 @@ class DataFileWriter:
         return provider.new_data_location(name)
 
     @property
+    def _spec_id(self) -> int:
+        return self.metadata.default_spec_id
+
+    @property
     def _has_bare_names(self) -> bool:
         properties = self.metadata.properties
         in_hashed_folders = (
@@ -282,15 +273,7 @@ class DataFileWriter:
 
     @cached_property
     def _sizes(self) -> Sizes:
-        number = numbers(self.metadata.properties)
-        return Sizes(
-            file_bytes=number(TARGET_BYTES, TARGET_BYTES_DEFAULT),
-            group_bytes=number(GROUP_BYTES, GROUP_BYTES_DEFAULT),
-            group_rows=number(
-                TableProperties.PARQUET_ROW_GROUP_LIMIT,
-                TableProperties.PARQUET_ROW_GROUP_LIMIT_DEFAULT,
-            ),
-        )
+        return sizes_of(self.metadata.properties)
 
     @cached_property
     def _sort_fields(self) -> tuple[t.Any, ...]:
@@ -355,6 +338,20 @@ class DataFileWriter:
     @cached_property
     def _path_ids(self) -> dict[str, int]:
         return parquet_path_to_id_mapping(self._stored_schema)
+
+
+def _rests(groups: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
+    """Yield what is left of the groups, as long as there is something."""
+    for first in groups:
+        whole = itertools.chain(_given([first]), groups)
+        del first
+        yield whole
+
+
+def _given(held: list[pa.Table]) -> Iterator[pa.Table]:
+    """Give the tables away: nobody else may keep them."""
+    while held:
+        yield held.pop(0)
 
 
 def _small(kind: pa.DataType) -> pa.DataType:

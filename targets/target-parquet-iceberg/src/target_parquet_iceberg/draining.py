@@ -13,23 +13,30 @@ import threading
 import typing as t
 from collections import deque
 from functools import partial
+from time import sleep
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 READ_BYTES = 2**20
-AHEAD_BYTES = 32 * 2**20
+AHEAD_BYTES = 16 * 2**20
+# After a shorter read, the next one waits: the first line is never late, and the last
+# one not more than anyone could see.
+GATHERED_BYTES = 2**15
+GATHERING_SECONDS = 0.01
 
 
 def chunks(source: t.IO[t.Any]) -> Iterator[bytes]:
-    """Yield the bytes of a file, read ahead if the system can; text as UTF-8."""
+    """Yield the bytes of a file, read ahead if the system can; text as UTF-8.
+
+    What is read ahead is read from now on.
+    """
     plain = getattr(source, "buffer", source)
     try:
         descriptor = plain.fileno()
     except (AttributeError, OSError):
-        yield from iter(partial(_read, plain), b"")
-    else:
-        yield from Drain(descriptor)
+        return iter(partial(_read, plain), b"")
+    return Drain(descriptor).start()
 
 
 def _read(source: t.IO[t.Any]) -> bytes:
@@ -54,15 +61,18 @@ class Drain:
         self._error: OSError | None = None
         self._change = threading.Condition()
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield what has come since, joined.
+    def start(self) -> Iterator[bytes]:
+        """Begin to read; return what comes, joined.
 
         Raises:
-            OSError: if the input cannot be read.
+            OSError: with the last bytes, if the input cannot be read.
         """
         _widen(self._descriptor)
         # Nothing can end a read that waits for a tap: the process must not wait for it.
         threading.Thread(target=self._fill, name="stdin", daemon=True).start()
+        return self._parts()
+
+    def _parts(self) -> Iterator[bytes]:
         try:
             yield from iter(self._take, b"")
         finally:
@@ -83,11 +93,14 @@ class Drain:
         return b"".join(parts)
 
     def _fill(self) -> None:
-        _leave_signals()
+        leave_signals()
         try:
             for part in iter(partial(os.read, self._descriptor, READ_BYTES), b""):
                 if not self._put(part):
                     break
+                if len(part) < GATHERED_BYTES:
+                    # A tap that writes line by line would wake two threads for each.
+                    sleep(GATHERING_SECONDS)
         except OSError as error:
             self._error = error
         finally:
@@ -117,7 +130,7 @@ def _widen(descriptor: int) -> None:
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, READ_BYTES)
 
 
-def _leave_signals() -> None:
+def leave_signals() -> None:
     """Leave signals to the main thread: one that comes here would not wake it."""
     with contextlib.suppress(AttributeError):
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from dativo_core.dead_letters import Folder, Mirror
 
     from target_parquet_iceberg.plan import Plan
-    from target_parquet_iceberg.table import Commit, Table, Warehouse
+    from target_parquet_iceberg.table import Ahead, Commit, Table, Warehouse, Written
 
 # Texts of the AWS SDK inside pyarrow's OSError, which carries no code.
 _MARKS: tuple[tuple[tuple[str, ...], type[DativoError], str], ...] = (
@@ -146,10 +146,41 @@ class ExplainedTable:
         """Tell whether such a commit could take the files as they are."""
         return self._inner.adopts(commit)
 
+    def ahead(self, commit: Commit, columns: pa.Schema) -> ExplainedAhead | None:
+        """Return what writes rows before such a commit."""
+        inner = self._inner.ahead(commit, columns)
+        return None if inner is None else ExplainedAhead(inner, self._warehouse)
+
     def commit(self, commit: Commit) -> None:
         """Commit to the table."""
         with explained(self._warehouse):
             self._inner.commit(commit)
+
+
+class ExplainedAhead:
+    """Data files whose failures are explained."""
+
+    def __init__(self, inner: Ahead, warehouse: str) -> None:
+        self._inner = inner
+        self._warehouse = warehouse
+
+    def write(self, rows: pa.Table) -> None:
+        """Take the rows that come next."""
+        with explained(self._warehouse):
+            self._inner.write(rows)
+
+    def close(self) -> None:
+        """Take no more rows."""
+        self._inner.close()
+
+    def finish(self) -> Written:
+        """Return what is written, once it is complete."""
+        with explained(self._warehouse):
+            return self._inner.finish()
+
+    def discard(self) -> None:
+        """Delete what is written."""
+        self._inner.discard()
 
 
 class ExplainedMirror:

@@ -13,6 +13,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass
 from io import BytesIO
+from operator import attrgetter
 
 import msgspec
 import pyarrow as pa
@@ -32,6 +33,7 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.messages import Record
     from target_parquet_iceberg.metadata import Mark
 
+_record, _version, _time = map(attrgetter, ("record", "version", "time_extracted"))
 # An UNSET where a null would be refused makes Arrow raise TypeError.
 _ODD = (*exact_json.UNDECODABLE, pa.ArrowException, Unfit, OverflowError, TypeError)
 
@@ -97,13 +99,13 @@ class FastLane:
             return None
         try:
             lines = self._lines.decode_lines(run.text)
-            versions = {line.version for line in lines}
+            versions = set(map(_version, lines))
             if len(lines) != run.count or len(versions) != 1:
                 return None
-            arrays, counts = self._collect([line.record for line in lines])
+            arrays, counts = self._collect(list(map(_record, lines)))
         except _ODD:
             return None
-        times = [line.time_extracted for line in lines]
+        times = list(map(_time, lines))
         return Parsed(run, run.count, arrays, versions.pop(), times, counts)
 
     def records(self, records: list[Record]) -> Parsed | None:

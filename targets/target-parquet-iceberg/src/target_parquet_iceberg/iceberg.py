@@ -25,6 +25,7 @@ from target_parquet_iceberg.equality import CANNOT_READ
 from target_parquet_iceberg.letter_tables import LetterTables
 from target_parquet_iceberg.parquet_options import BLOOM_ENABLED
 from target_parquet_iceberg.reconcile import creation
+from target_parquet_iceberg.rewrite import discard
 from target_parquet_iceberg.snapshots import SnapshotWriter
 from target_parquet_iceberg.staging import (
     STATE,
@@ -48,6 +49,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as PyIcebergTable
 
+    from target_parquet_iceberg.ahead import AheadFiles
     from target_parquet_iceberg.layout import Layout
     from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.table import Commit
@@ -176,6 +178,10 @@ class IcebergTable:
         """Tell whether such a commit could take the files as they are."""
         return self._staging.adopts(self._table, commit)
 
+    def ahead(self, commit: Commit, columns: pa.Schema) -> AheadFiles | None:
+        """Return what writes rows before such a commit, if nothing forbids it."""
+        return self._staging.ahead(self._table, commit, columns)
+
     def commit(self, commit: Commit) -> None:
         """Commit rows, schema and bookmark in one transaction.
 
@@ -184,6 +190,17 @@ class IcebergTable:
             TryLaterError: if the catalog kept refusing or failing.
         """
         sent: list[SnapshotWriter] = []
+        try:
+            self._commit(commit, sent)
+        except BaseException:
+            # If one has an unknown end, the table may list the files after all.
+            if commit.written and all(writer.is_discarded for writer in sent):
+                discard(self._table.io, commit.written.files)
+            raise
+        for writer in sent:
+            discard(self._table.io, writer.replaced)
+
+    def _commit(self, commit: Commit, sent: list[SnapshotWriter]) -> None:
         self._check_fence()
         if commit.replay in replays_of(self._table):
             logger.warning(REPLAYED, self._stream, commit.replay)

@@ -17,7 +17,7 @@ from target_parquet_iceberg.decode import Decoder
 from target_parquet_iceberg.fast_lane import FastLane, Parsed
 from target_parquet_iceberg.manifest import remove
 from target_parquet_iceberg.plan import Method
-from target_parquet_iceberg.stage import Stage
+from target_parquet_iceberg.stage import NOWHERE, POSITION, Stage
 from target_parquet_iceberg.undeclared import Undeclared
 
 if t.TYPE_CHECKING:
@@ -30,11 +30,8 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.runs import Run
     from target_parquet_iceberg.table import HeldFile
 
-BLOCK_BYTES = 8 * 2**20
 # So many records are parsed together, or decoded one by one if they are not faultless.
 RECORDS_AT_ONCE = 512
-POSITION = "__dativo_position"
-NO_STATE = -1
 
 
 class StreamIntake:
@@ -46,7 +43,7 @@ class StreamIntake:
         self.held: list[HeldFile] = []
         self.used: list[BatchFile] = []
         self.seen = 0
-        self.covered = NO_STATE
+        self.covered = NOWHERE
         self.version: int | None = None
         self.is_marked = False
         self.undeclared = Undeclared(plan.stream)
@@ -55,17 +52,12 @@ class StreamIntake:
         self._lane = FastLane(plan.stream, self._decoder)
         self._pieces: list[Record | Parsed] = []
         self._block_rows = 0
-        self._block_bytes = 0
+        self.block_bytes = 0
 
     @property
     def method(self) -> Method:
         """How the rows are loaded, as far as is known now."""
         return self.plan.resolve(versioned=self.version is not None)
-
-    @property
-    def is_block_full(self) -> bool:
-        """Tell whether it is time to decode."""
-        return self._block_bytes >= BLOCK_BYTES
 
     @property
     def has_uncovered_rows(self) -> bool:
@@ -86,7 +78,7 @@ class StreamIntake:
     @property
     def pending_bytes(self) -> int:
         """Measure the same in bytes of memory or disk."""
-        return self.stage.bytes + self._block_bytes
+        return self.stage.bytes + self.block_bytes
 
     def reshape(self, plan: Plan) -> None:
         """Go on under a new schema; the block before it must be decoded already."""
@@ -232,11 +224,11 @@ class StreamIntake:
         self.seen += rows
         self._pieces.append(piece)
         self._block_rows += rows
-        self._block_bytes += size
+        self.block_bytes += size
 
     def _clear_block(self) -> None:
         self._pieces = []
-        self._block_rows = self._block_bytes = 0
+        self._block_rows = self.block_bytes = 0
 
     def _start_version(self, version: int) -> None:
         if self.version is not None and self.method is Method.OVERWRITE:

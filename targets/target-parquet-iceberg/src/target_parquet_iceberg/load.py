@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import typing as t
-from dataclasses import dataclass
 
 from dativo_core.dead_letters import DeadLetter
 from dativo_core.errors import ConfigurationError, IncompleteError
@@ -32,6 +31,7 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg import messages
     from target_parquet_iceberg.batches import Batches
+    from target_parquet_iceberg.limits import Limits
     from target_parquet_iceberg.mapping import Mapping as StreamMaps
     from target_parquet_iceberg.metadata import Metadata
     from target_parquet_iceberg.plan import Plan
@@ -41,15 +41,8 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Json: t.TypeAlias = dict[str, t.Any]
 UNPARSED = "_unparsed"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a commit is due: rows, bytes held, or seconds since the last one."""
-
-    rows: int = 1_000_000
-    bytes: int = 512 * 2**20
-    seconds: float = 60.0
+# How many streams write their files while another one commits.
+PREPARED = 2
 
 
 class Load:
@@ -87,6 +80,7 @@ class Load:
         self._told: Json = {}
         self._emitted: Json | None = None
         self._last_commit = clock()
+        self._block_bytes = limits.block_bytes(1)
 
     def schema(self, message: messages.Schema) -> None:
         """Open a stream, or go on under its new schema.
@@ -108,6 +102,7 @@ class Load:
         if known is None:
             self._tables[message.stream] = plan.table
             self._streams[message.stream] = self._open(plan)
+            self._block_bytes = self._limits.block_bytes(len(self._streams))
         elif known.declared != plan:
             self._decode(known)
             known.reshape(plan)
@@ -126,7 +121,7 @@ class Load:
             return
         intake = stream.intake
         intake.add(message)
-        if intake.is_block_full:
+        if intake.block_bytes >= self._block_bytes:
             self._decode(stream)
 
     def run(self, run: Run) -> Iterator[messages.Message]:
@@ -136,7 +131,7 @@ class Load:
         """
         stream = self._streams.get(run.stream)
         if stream is not None and stream.add_run(run):
-            if stream.intake.is_block_full:
+            if stream.intake.block_bytes >= self._block_bytes:
                 self._decode(stream)
             return
         halves = run.halves() if stream is not None else ()
@@ -223,9 +218,18 @@ class Load:
             self._batches.close()
         self._warehouse.maintain()
 
+    def abandon(self) -> None:
+        """Delete what no commit has taken, after a failure."""
+        for stream in self._streams.values():
+            stream.intake.stage.clear()
+
     def decode(self, stream: StreamLoad) -> None:
         """Decode the records of a stream so far."""
         self._decode(stream)
+
+    def make_room(self) -> None:
+        """Keep the rows in memory below their limit."""
+        self._limits.make_room(self._streams.values())
 
     def refuse(self, stream: StreamLoad, letters: list[DeadLetter]) -> None:
         """Keep dead letters of a stream."""
@@ -296,12 +300,8 @@ class Load:
         return states.bookmark(self._barrier, stream) or {}
 
     def _is_due(self) -> bool:
-        intakes = [stream.intake for stream in self._streams.values()]
-        return (
-            sum(intake.pending_rows for intake in intakes) >= self._limits.rows
-            or sum(intake.pending_bytes for intake in intakes) >= self._limits.bytes
-            or self._clock() - self._last_commit >= self._limits.seconds
-        )
+        seconds = self._clock() - self._last_commit
+        return self._limits.are_reached(self._streams.values(), seconds)
 
     def _commit(self, *, is_end: bool = False) -> list[str]:
         # All before the first commit: too many dead letters stop the run between two
@@ -317,11 +317,13 @@ class Load:
         return held
 
     def _publish(self, *, is_end: bool) -> list[str]:
-        return [
-            name
-            for name, stream in self._streams.items()
-            if not stream.commit(self._barrier, is_end=is_end)
-        ]
+        streams, held = list(self._streams.items()), []
+        for number, (name, stream) in enumerate(streams, 1):
+            for _, following in streams[number : number + PREPARED]:
+                following.prepare(self._barrier, is_end=is_end)
+            if not stream.commit(self._barrier, is_end=is_end):
+                held.append(name)
+        return held
 
     def _tell(self, held: list[str]) -> None:
         if self._barrier is None:
@@ -335,6 +337,7 @@ class Load:
 
     def _decode(self, stream: StreamLoad) -> None:
         self.refuse(stream, stream.decode())
+        self.make_room()
 
     def _refuse(
         self, stream: str, stage: str, expected: str, raw: bytes, found: str = "none"

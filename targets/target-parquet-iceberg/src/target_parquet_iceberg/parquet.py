@@ -136,6 +136,9 @@ class ParquetTable:
         """Tell that the folder's files are all written here."""
         return False
 
+    def ahead(self, commit: Commit, columns: pa.Schema) -> None:
+        """Tell that files are named after the entry that lists them."""
+
     def repeats(self, commit: Commit, *, is_end: bool) -> bool:
         """Tell whether the tap is still sending rows again that the table has."""
         if not self._resent.is_possible(commit):
@@ -216,8 +219,11 @@ class ParquetTable:
     def _new(self, commit: Commit, columns: pa.Schema) -> pa.Table:
         """Return the rows that the table lacks."""
         past = self._past(columns)
-        seen = self._resent.rows(past, commit)
         rows = conform(commit.rows, columns)
+        if commit.keys and commit.method is Method.APPEND:
+            seen: Seen | None = past.near(rows, commit.keys)
+        else:
+            seen = self._resent.rows(past, commit)
         if seen is None:
             return rows
         return only(rows, past.is_new(rows, seen, commit.keys))

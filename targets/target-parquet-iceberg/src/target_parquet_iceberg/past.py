@@ -17,7 +17,6 @@ from pyiceberg.table import FileScanTask, IncrementalAppendScan
 from pyiceberg.table.snapshots import ancestors_between_ids
 
 from target_parquet_iceberg.evolution import conform
-from target_parquet_iceberg.merge import bounds
 from target_parquet_iceberg.replay import Seen, all_new, comparable, fingerprints
 from target_parquet_iceberg.resent import UNKNOWN_START
 
@@ -57,11 +56,6 @@ class Past:
         self._opened_at = opened_at
         self._ledger = opened_with
         self._ours, self._state = marks
-
-    def near(self, rows: pa.Table, keys: Sequence[str]) -> Seen:
-        """Collect the table's rows whose keys lie in the range of these."""
-        tasks = self._writer.tasks(within(bounds(rows.select(list(keys)))))
-        return self._seen(Seen(once=True), tasks)
 
     def since(self, bookmark: dict[str, t.Any]) -> Seen:
         """Collect the rows that came between a bookmark and the beginning of this run.
@@ -130,8 +124,8 @@ class Past:
         schema = self._writer.arrow_schema()
         columns = comparable(schema.names)
         for task in tasks:
-            rows = conform(self._writer.live(task), schema)
-            seen.add(fingerprints(rows, columns))
+            for rows in self._writer.live(task):
+                seen.add(fingerprints(conform(rows, schema), columns))
         return seen
 
 

@@ -35,6 +35,10 @@ class MessageReader(GenericSingerReader[bytes]):
     max_line_bytes = 64 * 2**20
     take: Callable[[Run], Iterable[messages.Message]] = staticmethod(Run.messages)
     """Takes a run of lines that look like RECORDs; returns what it leaves."""
+    warm_up: Callable[[], None] = staticmethod(lambda: None)
+    """Does what can be done before the tap has said anything."""
+    abandon: Callable[[], None] = staticmethod(lambda: None)
+    """Cleans up after a failure."""
 
     @property
     def default_input(self) -> t.IO[bytes]:
@@ -53,8 +57,26 @@ class MessageReader(GenericSingerReader[bytes]):
         """Pass every message to the callback of its type; count them by type."""
         counts: Counter[str] = Counter()
         lines = LineReader(chunks(file_input or self.default_input))
-        # Records are no garbage that refers to itself: looking for it costs 5 percent.
+        self.warm_up()
+        # Records are no garbage that refers to itself, nor is what has been imported:
+        # looking for it costs 5 percent.
         gc.set_threshold(max(OBJECTS_BETWEEN_LOOKS, gc.get_threshold()[0]))
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
+        try:
+            self._pass_on(lines, callbacks, counts)
+        except BaseException:
+            self.abandon()
+            raise
+        return counts
+
+    def _pass_on(
+        self,
+        lines: LineReader,
+        callbacks: dict[str, Callable[[t.Any], None]],
+        counts: Counter[str],
+    ) -> None:
         for piece in read(lines, self.max_line_bytes):
             left: Iterable[messages.Message]
             if isinstance(piece, Run):
@@ -65,4 +87,3 @@ class MessageReader(GenericSingerReader[bytes]):
                 left = (piece,)
             for message in left:
                 callbacks[_TYPES[type(message)]](message)
-        return counts

@@ -24,9 +24,6 @@ UNKNOWN_START = (
 class Past(t.Protocol):
     """The rows of a table, as its format finds them."""
 
-    def near(self, rows: pa.Table, keys: Sequence[str]) -> Seen:
-        """Collect the table's rows whose keys lie in the range of these."""
-
     def since(self, bookmark: Json) -> Seen:
         """Collect the rows that were there when the run began, but not at a bookmark.
 
@@ -88,15 +85,13 @@ class Resent:
         return bool(seen.left) and not (is_end and is_new[-1].as_py())
 
     def rows(self, past: Past, commit: Commit) -> Seen | None:
-        """Return the rows that the tap may send although the table has them.
+        """Return the rows without keys that may come although the table has them.
 
-        With keys: those at the bookmark. Without: those that a run sends again which
-        starts behind the table. None where nothing can come twice.
+        They are those that a run sends again which starts behind the table. None where
+        nothing can come twice.
         """
-        if commit.method is Method.OVERWRITE:
+        if commit.method is Method.OVERWRITE or commit.keys:
             return None
-        if commit.keys and commit.rows is not None:
-            return past.near(commit.rows, commit.keys)
         started_from = commit.started_from or {}
         if self._opened_with == started_from:
             return None

@@ -7,18 +7,12 @@ it reads it; the totals are computed under another name and the name is set afte
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import typing as t
 from dataclasses import dataclass, field
 
-import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException, ValidationException
-from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import (
-    ArrowScan,
-    _read_all_delete_files,
-    schema_to_pyarrow,
-)
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.table.snapshots import (
     Operation,
@@ -29,15 +23,15 @@ from pyiceberg.table.snapshots import (
 from pyiceberg.table.update import AssertTableUUID
 
 from target_parquet_iceberg.data_files import DataFileWriter
-from target_parquet_iceberg.evolution import conform, plain
 from target_parquet_iceberg.inventory import DELETED
+from target_parquet_iceberg.reading import gathered, live
 from target_parquet_iceberg.row_delta import RowDelta
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pyiceberg.io import FileIO
-    from pyiceberg.table import FileScanTask, Table
+    from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.update import TableRequirement, TableUpdate
 
@@ -47,7 +41,7 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAINTENANCE = "dativo.maintenance"
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 32 * 2**20
 CHUNK_ROWS = 2**20
 
 
@@ -195,39 +189,8 @@ def rewrite(
     if all rows are deleted.
     """
     writer = DataFileWriter(metadata, io, written=written)
-    columns = plain(schema_to_pyarrow(metadata.schema(), include_field_ids=False))
-    pieces = (
-        pa.concat_tables(
-            [conform(pa.Table.from_batches([batch]), columns) for batch in batches]
-        )
-        for batches in _chunks(_live_batches(io, metadata, group.tasks))
-    )
     rows = sum(task.file.record_count for task in group.tasks)
+    tables = itertools.chain.from_iterable(live(io, metadata, t) for t in group.tasks)
+    pieces = gathered(tables, CHUNK_BYTES, CHUNK_ROWS)
     for _ in writer.rewrite(pieces, group.tasks[0].file, min(rows, CHUNK_ROWS)):
         pass
-
-
-def _live_batches(
-    io: FileIO, metadata: TableMetadata, tasks: Sequence[FileScanTask]
-) -> Iterator[pa.RecordBatch]:
-    scan = ArrowScan(metadata, io, metadata.schema(), AlwaysTrue())
-    for task in tasks:
-        deletes = _read_all_delete_files(io, [task])
-        yield from scan._record_batches_from_scan_tasks_and_deletes(  # noqa: SLF001
-            [task], deletes
-        )
-
-
-def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
-    """Put small batches together: each chunk becomes a row group."""
-    held: list[pa.RecordBatch] = []
-    size = rows = 0
-    for batch in batches:
-        held.append(batch)
-        size += batch.nbytes
-        rows += batch.num_rows
-        if size >= CHUNK_BYTES or rows >= CHUNK_ROWS:
-            yield held
-            held, size, rows = [], 0, 0
-    if held:
-        yield held

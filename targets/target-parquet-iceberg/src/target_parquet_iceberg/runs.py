@@ -87,24 +87,38 @@ class _Cutter:
 
     def cut(self, text: bytes) -> Iterator[Message | Run]:
         """Yield the messages and runs of whole lines."""
+        count = self._count(text)
+        if count >= LEAST_LINES:
+            yield self._run(text, count)
+            return
         at = 0
         while at < len(text):
             end = self._end_of_run(text, at)
             piece = text[at:end]
             count = piece.count(b"\n")
             if count >= LEAST_LINES and self._is_clean(piece, count):
-                self.run_bytes = max(RUN_BYTES, RUN_LINES * len(piece) // count)
-                yield Run(self._stream, piece, count)
+                yield self._run(piece, count)
             else:
                 yield from self._messages(piece)
             at = end
+
+    def _count(self, text: bytes) -> int:
+        """Count the lines, if all begin alike and end like objects; else 0.
+
+        Nearly every text is like that, and two searches tell.
+        """
+        count = text.count(b"\n") if self._head and text.startswith(self._head) else 0
+        ends = text.count(b"}\n" + self._head) + text.endswith(b"}\n")
+        return count if ends == count else 0
+
+    def _run(self, text: bytes, count: int) -> Run:
+        self.run_bytes = max(RUN_BYTES, RUN_LINES * len(text) // count)
+        return Run(self._stream, text, count)
 
     def _end_of_run(self, text: bytes, at: int) -> int:
         """Find the end of the lines that begin alike; of one line, if none do."""
         if not (self._head and text.startswith(self._head, at)):
             return text.index(b"\n", at) + 1
-        if not at and text.count(b"\n" + self._head) + 1 == text.count(b"\n"):
-            return len(text)
         found = _other_line(self._head).search(text, at)
         return found.start() + 1 if found else len(text)
 

@@ -318,6 +318,16 @@ _PROPERTIES = th.PropertiesList(
         description="Commit at the first STATE after this many bytes are held.",
     ),
     th.Property(
+        "buffer_max_bytes",
+        th.IntegerType(minimum=1),
+        default=32 * 2**20,
+        title="Buffer max bytes",
+        description=(
+            "Hold so many bytes of rows in memory, of all streams together; the others "
+            "wait for their commit in data files or on the local disk."
+        ),
+    ),
+    th.Property(
         "commit_interval_seconds",
         th.NumberType(minimum=0),
         default=60,

@@ -15,14 +15,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import (
-    ArrowProjectionVisitor,
-    ArrowScan,
-    _read_all_delete_files,
-    schema_to_pyarrow,
-)
-from pyiceberg.table import FileScanTask
+from pyiceberg.io.pyarrow import ArrowProjectionVisitor, schema_to_pyarrow
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import (
@@ -32,6 +25,7 @@ from pyiceberg.table.update import (
 )
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
+from target_parquet_iceberg.arrange import RUN_BYTES
 from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.equality import check_possible, write_equality_deletes
 from target_parquet_iceberg.evolution import conform, plain
@@ -41,6 +35,7 @@ from target_parquet_iceberg.merge import bounds, hits
 from target_parquet_iceberg.naming import data_file_name
 from target_parquet_iceberg.past import within
 from target_parquet_iceberg.placing import place
+from target_parquet_iceberg.reading import chosen, dead_rows, gathered, live, pieces
 from target_parquet_iceberg.row_delta import RowDelta, write_position_deletes
 
 if t.TYPE_CHECKING:
@@ -49,8 +44,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
-    from pyiceberg.schema import Schema
-    from pyiceberg.table import Table, Transaction
+    from pyiceberg.table import FileScanTask, Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
 
     from target_parquet_iceberg.table import HeldFile
@@ -99,7 +93,9 @@ class SnapshotWriter:
     rule: CostRule = field(default_factory=CostRule)
     reader: ManifestReader = field(default_factory=ManifestReader)
     written: list[DataFile] = field(default_factory=list)
+    replaced: list[DataFile] = field(default_factory=list)
     is_refused: bool = False
+    is_discarded: bool = False
     _producer: RowDelta | None = None
     _id: uuid.UUID = field(default_factory=uuid.uuid4)
     _counter: itertools.count[int] = field(default_factory=itertools.count)
@@ -150,9 +146,9 @@ class SnapshotWriter:
         removed: list[DataFile] = []
         deletes: list[DataFile] = []
         for task in self.tasks(within(bounds(wanted))):
-            dead = self._dead_rows(task)
+            dead = dead_rows(self.io, task)
             io = self._io_for(task.file)
-            found = hits(self._read(task, keys, io=io), wanted)
+            found = hits(self.keys(task, keys, io), wanted)
             fresh = found if dead is None else pc.and_not(found, dead)
             count = pc.sum(fresh).as_py() or 0
             if not count:
@@ -160,7 +156,7 @@ class SnapshotWriter:
             spent = sum(file.file_size_in_bytes for file in removed)
             if self.rule.rewrites(task.file, count, spent):
                 gone = found if dead is None else pc.or_(found, dead)
-                added += self._write(self._read(task, io=io).filter(pc.invert(gone)))
+                added += self._write_kept(task.file, pc.invert(gone), io)
                 removed.append(task.file)
             else:
                 deletes.append(self._delete(task.file, pc.indices_nonzero(fresh)))
@@ -263,6 +259,7 @@ class SnapshotWriter:
 
     def discard(self) -> None:
         """Delete the files written; only when no table can refer to them."""
+        self.is_discarded = True
         for file in self.written:
             with contextlib.suppress(OSError):
                 self.io.delete(file.file_path)
@@ -284,6 +281,18 @@ class SnapshotWriter:
         )
         yield from writer.write(whole)
 
+    def rewrite(self, file: DataFile, is_kept: pa.Array) -> list[DataFile]:
+        """Write some rows of a file anew that no table lists yet."""
+        self.replaced.append(file)
+        return self._write_kept(file, is_kept, self.io)
+
+    def _write_kept(
+        self, file: DataFile, is_kept: pa.Array, io: FileIO
+    ) -> list[DataFile]:
+        rows = chosen(pieces(io, self.metadata, file), is_kept)
+        runs = gathered(rows, RUN_BYTES, file.record_count)
+        return [written for run in runs for written in self._write(run)]
+
     def _delete(self, data_file: DataFile, positions: pa.Array) -> DataFile:
         rows = positions.cast(pa.int64())
         path = self._deletes_path()
@@ -301,37 +310,23 @@ class SnapshotWriter:
         head = self.metadata.snapshot_by_name(self.branch)
         return self.reader.plan(self.metadata, self.io, head, row_filter)
 
-    def _dead_rows(self, task: FileScanTask) -> pa.Array | None:
-        """Return, for each row of a file, whether an earlier delete covers it."""
-        if not task.delete_files:
-            return None
-        deleted = _read_all_delete_files(self.io, [task])
-        parts = deleted.get(task.file.file_path, [])
-        positions = [chunk for part in parts for chunk in part.chunks]
-        rows = pa.array(range(task.file.record_count), pa.int64())
-        return pc.is_in(rows, pa.chunked_array(positions, pa.int64()))
+    def live(self, task: FileScanTask) -> Iterator[pa.Table]:
+        """Read the rows of a file that no delete covers, piece by piece."""
+        return live(self.io, self.metadata, task)
 
-    def live(self, task: FileScanTask) -> pa.Table:
-        """Read the rows of a file that no delete covers."""
-        dead = self._dead_rows(task)
-        rows = self._read(task)
-        return rows if dead is None else rows.filter(pc.invert(dead))
+    def keys(
+        self, task: FileScanTask, names: Sequence[str], io: FileIO | None = None
+    ) -> pa.Table:
+        """Read the keys of all rows of a file, deleted ones too."""
+        found = pieces(io or self.io, self.metadata, task.file, names)
+        schema = self.arrow_schema()
+        empty = pa.schema([schema.field(name) for name in names]).empty_table()
+        return pa.concat_tables([empty, *(part.select(names) for part in found)])
 
     def _io_for(self, file: DataFile) -> FileIO:
         # What is small is read whole if it holds a key, so let that be one request.
         is_small = file.file_size_in_bytes <= self.rule.small_bytes
         return WholeFile(self.io, file.file_path) if is_small else self.io
-
-    def _read(
-        self, task: FileScanTask, columns: Sequence[str] = (), io: FileIO | None = None
-    ) -> pa.Table:
-        """Read all rows of a file, deleted ones too: row number is position."""
-        schema: Schema = self.metadata.schema()
-        projected = schema.select(*columns) if columns else schema
-        scan = ArrowScan(self.metadata, io or self.io, projected, AlwaysTrue())
-        rows = scan.to_table([FileScanTask(task.file)])
-        names = list(columns) or rows.column_names
-        return rows.select(names).cast(plain(rows.select(names).schema))
 
 
 def _wanted(rows: pa.Table, keys: Sequence[str], gone: pa.Table | None) -> pa.Table:

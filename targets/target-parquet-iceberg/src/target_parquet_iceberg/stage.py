@@ -1,8 +1,10 @@
-"""Hold decoded rows until a STATE covers them; beyond a limit, on disk."""
+"""Hold decoded rows until a commit takes them: in memory, on disk, or in data files."""
 
 from __future__ import annotations
 
 import typing as t
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,52 +13,144 @@ import pyarrow as pa
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-SPILL_BYTES = 64 * 2**20
+    from target_parquet_iceberg.table import Ahead, Written
+
+POSITION = "__dativo_position"
+NOWHERE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows in memory or in a file, none of which came after the place `last`."""
+
+    held: pa.Table | Path
+    rows: int
+    bytes: int
+    last: int
+
+    def table(self) -> pa.Table:
+        if isinstance(self.held, pa.Table):
+            return self.held
+        return pa.ipc.open_file(pa.memory_map(str(self.held))).read_all()
 
 
 class Stage:
     """The rows of one stream that no commit has taken yet, in order of arrival."""
 
-    def __init__(self, spill_bytes: int = SPILL_BYTES) -> None:
-        self._spill_bytes = spill_bytes
-        self._in_memory: list[pa.Table] = []
-        self._on_disk: list[Path] = []
+    def __init__(self) -> None:
+        self._parts: deque[_Part] = deque()
+        self._ahead: Ahead | None = None
+        self._schema: pa.Schema | None = None
         self._folder: TemporaryDirectory[str] | None = None
-        self._memory_bytes = 0
+        self._spilled = 0
+        self.memory_bytes = 0
         self.rows = 0
         self.bytes = 0
 
+    @property
+    def is_ahead(self) -> bool:
+        """Tell whether rows are in data files already."""
+        return self._ahead is not None
+
+    @property
+    def columns(self) -> pa.Schema | None:
+        """The columns of the rows that came first, of those not in data files."""
+        if not self._parts:
+            return None
+        return _bare(self._parts[0].table().schema)
+
     def add(self, rows: pa.Table) -> None:
-        """Take decoded rows; move everything to disk when memory is full."""
-        self._in_memory.append(rows)
-        self._memory_bytes += rows.nbytes
+        """Take decoded rows, each with its place in the column `POSITION`."""
+        last = self._parts[-1].last if self._parts else NOWHERE
+        if rows.num_rows:
+            last = rows[POSITION][-1].as_py()
+        self._parts.append(_Part(rows, rows.num_rows, rows.nbytes, last))
+        self.memory_bytes += rows.nbytes
         self.rows += rows.num_rows
         self.bytes += rows.nbytes
-        if self._memory_bytes > self._spill_bytes:
-            self._spill()
 
     def tables(self) -> Iterator[pa.Table]:
-        """Yield what is held; spilled parts are mapped into memory, not read."""
-        for path in self._on_disk:
-            yield pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        yield from self._in_memory
+        """Yield what is in no data file; what is on disk is mapped, not read."""
+        for part in self._parts:
+            yield part.table()
+
+    def measure(self, before: int) -> int:
+        """Measure in bytes what `write_ahead` would take."""
+        size = 0
+        for part in self._parts:
+            if part.last >= before:
+                break
+            size += part.bytes
+        return size
+
+    def begin(self, ahead: Ahead) -> None:
+        """Let the rows go into data files, as long as their columns stay the same."""
+        self._ahead, self._schema = ahead, self.columns
+
+    def write_ahead(self, before: int) -> bool:
+        """Write the first rows into data files, those that came before a place.
+
+        Returns:
+            Whether there were any.
+        """
+        tables = [table.drop_columns([POSITION]) for table in self._taken(before)]
+        if tables and self._ahead is not None:
+            self._ahead.write(pa.concat_tables(tables))
+        return bool(tables)
+
+    def close(self, before: int) -> None:
+        """Do the same for the last time, and do not wait for the end of it."""
+        if self._ahead is not None:
+            self.write_ahead(before)
+            self._ahead.close()
+
+    def finish(self) -> Written | None:
+        """Give away the data files, once they are complete."""
+        if self._ahead is None:
+            return None
+        written = self._ahead.finish()
+        self._ahead = None
+        return written
+
+    def spill(self) -> None:
+        """Move what is in memory to disk."""
+        self._parts = deque(map(self._on_disk, self._parts))
+        self.memory_bytes = 0
 
     def clear(self) -> None:
         """Forget everything, also on disk."""
-        self._in_memory.clear()
-        self._on_disk.clear()
-        self._memory_bytes = self.rows = self.bytes = 0
+        if self._ahead is not None:
+            self._ahead.discard()
+            self._ahead = None
+        self._parts.clear()
+        self.memory_bytes = self.rows = self.bytes = 0
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
-    def _spill(self) -> None:
+    def _taken(self, before: int) -> Iterator[pa.Table]:
+        while self._parts and self._parts[0].last < before:
+            rows = self._parts[0].table()
+            if _bare(rows.schema) != self._schema:
+                return
+            part = self._parts.popleft()
+            if isinstance(part.held, Path):
+                part.held.unlink()  # what is mapped stays until nobody needs it
+            else:
+                self.memory_bytes -= part.bytes
+            yield rows
+
+    def _on_disk(self, part: _Part) -> _Part:
+        if not isinstance(part.held, pa.Table):
+            return part
         if self._folder is None:
             self._folder = TemporaryDirectory(prefix="dativo-")
-        for table in self._in_memory:
-            path = Path(self._folder.name) / f"{len(self._on_disk)}.arrow"
-            with pa.ipc.new_file(str(path), table.schema) as writer:
-                writer.write_table(table)
-            self._on_disk.append(path)
-        self._in_memory.clear()
-        self._memory_bytes = 0
+        path = Path(self._folder.name) / f"{self._spilled}.arrow"
+        self._spilled += 1
+        with pa.ipc.new_file(str(path), part.held.schema) as writer:
+            writer.write_table(part.held)
+        return _Part(path, part.rows, part.bytes, part.last)
+
+
+def _bare(schema: pa.Schema) -> pa.Schema:
+    return schema.remove(schema.get_field_index(POSITION))

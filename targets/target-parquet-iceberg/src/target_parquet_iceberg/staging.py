@@ -12,25 +12,29 @@ import logging
 import typing as t
 from dataclasses import replace
 
-from dativo_core.errors import FencedError
+import pyarrow as pa
+import pyarrow.compute as pc
+from dativo_core.errors import ConfigurationError, FencedError
 from pyiceberg.table.refs import MAIN_BRANCH
 
 from target_parquet_iceberg import ledger
 from target_parquet_iceberg.adopt import can_adopt, settle
-from target_parquet_iceberg.evolution import changes, merge
+from target_parquet_iceberg.ahead import AheadFiles
+from target_parquet_iceberg.data_files import DataFileWriter
+from target_parquet_iceberg.evolution import changes, conform, merge
 from target_parquet_iceberg.inventory import ManifestReader
-from target_parquet_iceberg.merge import last_by_key
+from target_parquet_iceberg.merge import hits, last_by_key
 from target_parquet_iceberg.past import Past
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.reconcile import reconcile
 from target_parquet_iceberg.replay import only
 from target_parquet_iceberg.resent import Resent
+from target_parquet_iceberg.sifting import incoming, repeated, superseded
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
 from target_parquet_iceberg.table import KEPT_REPLAYS
 from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
-    import pyarrow as pa
     from pyiceberg.table import Table
 
     from target_parquet_iceberg.layout import Layout
@@ -222,6 +226,31 @@ class Staging:
         marks = (RUN_ID, STATE)
         return Past(self._stream, writer, self._opened_at, self._ledger, marks)
 
+    def ahead(
+        self, table: Table, commit: Commit, columns: pa.Schema
+    ) -> AheadFiles | None:
+        """Return what writes rows of such a commit before it, if nothing forbids it.
+
+        The table must have the columns already, and want neither partitions nor order:
+        those need all rows of a commit at once.
+        """
+        if self._resent.may_replay(commit) or self._layout.deletes_by_key:
+            return None
+        writer = SnapshotWriter(LightTransaction(table), reader=self._reader)
+        present = writer.arrow_schema()
+        try:
+            if changes(present, merge(self._stream, present, columns), columns).names:
+                return None
+            reconcile(self._stream, writer.transaction, self._layout)
+        except ConfigurationError:  # the commit will say so
+            return None
+        metadata = writer.metadata
+        order = metadata.sort_order_by_id(metadata.default_sort_order_id)
+        if metadata.spec().fields or (order and order.fields):
+            return None
+        files = DataFileWriter(metadata, table.io)
+        return AheadFiles(files, present, commit.keys).start()
+
     def adopts(self, table: Table, commit: Commit) -> bool:
         """Tell whether such a commit could take the files as they are."""
         writer = SnapshotWriter(LightTransaction(table), reader=self._reader)
@@ -240,20 +269,42 @@ class Staging:
 
     def _delta(self, writer: SnapshotWriter, commit: Commit) -> Delta:
         rows, keys = commit.rows, commit.keys
+        files = commit.written.files if commit.written is not None else ()
         if commit.method is Method.OVERWRITE and commit.version is None:
-            return writer.overwrite(rows)
-        if rows is None or not (rows.num_rows or commit.gone is not None):
+            delta = writer.overwrite(rows)
+            return replace(delta, added=(*files, *delta.added))
+        has_rows = rows is not None and rows.num_rows
+        if not (has_rows or files or (rows is not None and commit.gone is not None)):
             return Delta()
-        # A load that goes on after a crash sends some rows again, if it has keys.
         if commit.method is Method.UPSERT and self._layout.deletes_by_key:
             return writer.upsert_unread(last_by_key(rows, keys), keys, commit.gone)
-        if keys and commit.method is not Method.APPEND:
-            return writer.upsert(last_by_key(rows, keys), keys, commit.gone)
+        if keys:
+            return self._keyed(writer, commit)
+        # A load that goes on after a crash sends some rows again.
         past = self._past(writer)
         seen = self._resent.rows(past, commit)
         if seen is not None:
-            rows = only(rows, past.is_new(rows, seen, keys))
-        return writer.append(rows)
+            rows = only(rows, past.is_new(rows, seen))
+        added = () if rows is None else writer.append(rows).added
+        return Delta(added=(*files, *added))
+
+    def _keyed(self, writer: SnapshotWriter, commit: Commit) -> Delta:
+        found = incoming(writer, commit)
+        if commit.method is Method.APPEND:
+            new = found.without(writer, repeated(writer, found))
+            return Delta(added=(*new.files, *writer.append(new.rows).added))
+        # Of a key that comes twice the last row wins, whatever the rows are.
+        stale = superseded(found.keys)
+        gone = []
+        if commit.gone is not None:
+            gone = [conform(commit.gone, found.keys.schema)]
+            stale = pc.or_(stale, hits(found.keys, gone[0])) if found.files else stale
+        new = found.without(writer, stale)
+        if new.files:
+            gone.append(found.keys)
+        keys = pa.concat_tables(gone) if gone else None
+        delta = writer.upsert(new.rows, commit.keys, keys)
+        return replace(delta, added=(*new.files, *delta.added))
 
 
 def _drop_other_loads(writer: SnapshotWriter) -> None:

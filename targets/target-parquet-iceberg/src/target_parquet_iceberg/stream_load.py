@@ -13,19 +13,23 @@ from target_parquet_iceberg import state as states
 from target_parquet_iceberg.conflicts import Policy, settle
 from target_parquet_iceberg.deletions import hard
 from target_parquet_iceberg.evolution import merge, unify
-from target_parquet_iceberg.intake import POSITION
-from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.plan import Deletes, Method
+from target_parquet_iceberg.stage import POSITION
 from target_parquet_iceberg.table import Commit
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from dativo_core.dead_letters import DeadLetter
 
     from target_parquet_iceberg.intake import StreamIntake
     from target_parquet_iceberg.plan import Plan
     from target_parquet_iceberg.runs import Run
-    from target_parquet_iceberg.table import HeldFile, Table
+    from target_parquet_iceberg.table import HeldFile, Table, Written
 
 Json: t.TypeAlias = dict[str, t.Any]
+# A commit writes less by itself.
+LEAST_FILE_BYTES = 2**20
 
 
 class New(t.NamedTuple):
@@ -33,11 +37,12 @@ class New(t.NamedTuple):
 
     rows: pa.Table | None
     files: tuple[HeldFile, ...]
+    written: Written | None = None
 
     @property
     def is_nothing(self) -> bool:
         """Tell whether there is no row."""
-        return self.rows is None and not self.files
+        return self.rows is None and not self.files and self.written is None
 
 
 class StreamLoad:
@@ -110,12 +115,42 @@ class StreamLoad:
 
     def adopts(self, file: HeldFile) -> bool:
         """Tell whether the table could take a file as it is."""
-        plan, method, version = self.intake.plan, self.intake.method, None
+        if self.intake.stage.is_ahead:
+            return False
+        return self._table.adopts(replace(self._commit_to_come, files=(file,)))
+
+    def make_room(self, least: int | None) -> None:
+        """Let go of rows in memory: to data files if that may be, else to disk.
+
+        Rows that no STATE covers go to disk: they may have to be left out.
+
+        Args:
+            least: How many bytes are worth a data file; None if there are enough files.
+        """
+        stage, covered = self.intake.stage, self.intake.covered
+        if least is not None and stage.measure(covered) >= max(1, least):
+            self._begin_ahead()
+        if not (stage.is_ahead and stage.write_ahead(covered)):
+            stage.spill()
+
+    def _begin_ahead(self) -> None:
+        stage, intake = self.intake.stage, self.intake
+        is_plain = intake.plan.deletes is Deletes.NONE and self.declared.replay is None
+        columns = stage.columns
+        if stage.is_ahead or intake.held or not is_plain or columns is None:
+            return
+        ahead = self._table.ahead(self._commit_to_come, columns)
+        if ahead is not None:
+            stage.begin(ahead)
+
+    @property
+    def _commit_to_come(self) -> Commit:
+        """What is known of the next commit: all but its rows."""
+        method, version = self.intake.method, None
         if method is Method.OVERWRITE and not self.is_held:
             version = self.intake.version
-        started_from = self._started_from
-        commit = Commit(None, method, plan.keys, None, version, files=(file,))
-        return self._table.adopts(replace(commit, started_from=started_from))
+        commit = Commit(None, method, self.intake.plan.keys, None, version)
+        return replace(commit, started_from=self._started_from)
 
     def _settle(self, plan: Plan) -> None:
         """Lead values whose type the table cannot take to where they can be stored."""
@@ -159,6 +194,14 @@ class StreamLoad:
             return not (self._had_bookmark and intake.seen)
         return not intake.has_uncovered_rows and states.is_finished(barrier, self.name)
 
+    def prepare(self, barrier: Json | None, *, is_end: bool) -> None:
+        """Let the last rows of a commit to come be written while others commit."""
+        if not self._waits(barrier, is_end=is_end):
+            limit = self._limit(barrier, is_end=is_end)
+            if self.intake.stage.measure(limit) >= LEAST_FILE_BYTES:
+                self._begin_ahead()
+            self.intake.stage.close(limit)
+
     def commit(self, barrier: Json | None, *, is_end: bool) -> bool:
         """Commit what the barrier covers, at the end of the input all that is whole.
 
@@ -167,9 +210,9 @@ class StreamLoad:
         """
         bookmark = states.bookmark(barrier or {}, self.name)
         whole = self.is_whole(barrier)
-        # An upsert takes the same rows once more without harm.
-        is_repeatable = self.intake.method is Method.UPSERT
-        new = self._new(covered_only=is_end and not whole and not is_repeatable)
+        if self.intake.stage.is_ahead and self._waits(barrier, is_end=is_end):
+            return False
+        new = self._new(self._limit(barrier, is_end=is_end))
         if self._repeats(new.rows, bookmark, is_end=is_end):
             return False
         if self.intake.method is not Method.OVERWRITE or self._is_published(new):
@@ -180,6 +223,19 @@ class StreamLoad:
             return False
         self._store_load(new, bookmark, completes=completes)
         return True
+
+    def _limit(self, barrier: Json | None, *, is_end: bool) -> int:
+        """Return the place before which a commit takes all rows."""
+        # An upsert takes the same rows once more without harm.
+        is_repeatable = self.intake.method is Method.UPSERT
+        if is_end and not self.is_whole(barrier) and not is_repeatable:
+            return self.intake.covered
+        return self.intake.seen
+
+    def _waits(self, barrier: Json | None, *, is_end: bool) -> bool:
+        """Tell whether rows stay where they are until the full load is complete."""
+        completes = self.intake.is_marked or (is_end and self.is_whole(barrier))
+        return self.is_held and not completes
 
     def _repeats(
         self, rows: pa.Table | None, bookmark: Json | None, *, is_end: bool
@@ -209,8 +265,8 @@ class StreamLoad:
             method = Method.APPEND  # a bookmark alone must not empty the table
         keys = self.intake.plan.keys
         commit = Commit(new.rows, method, keys, bookmark, files=new.files)
-        started_from = self._started_from
-        self._commit(replace(commit, started_from=started_from, replay=whole_replay))
+        commit = replace(commit, started_from=self._started_from, written=new.written)
+        self._commit(replace(commit, replay=whole_replay))
 
     def _store_load(self, new: New, bookmark: Json | None, *, completes: bool) -> None:
         if new.is_nothing and not completes and bookmark == self._bookmark:
@@ -218,7 +274,7 @@ class StreamLoad:
         version = None if self.is_held else self.intake.version
         keys = self.intake.plan.keys
         commit = Commit(new.rows, Method.OVERWRITE, keys, bookmark, version, completes)
-        self._commit(replace(commit, files=new.files))
+        self._commit(replace(commit, files=new.files, written=new.written))
         if completes:
             self._published = self._load_id
 
@@ -229,21 +285,18 @@ class StreamLoad:
         self._bookmark = commit.bookmark
         self.intake.clear()
 
-    def _new(self, *, covered_only: bool) -> New:
-        parts = list(self.intake.stage.tables())
-        files = self.intake.held
+    def _new(self, limit: int) -> New:
+        stage = self.intake.stage
+        stage.close(limit)
+        files = tuple(file for file in self.intake.held if file.first < limit)
+        parts = list(stage.tables())
         rows = unify(self.name, parts) if parts else None
-        if covered_only:
-            covered = self.intake.covered
-            files = [file for file in files if file.first < covered]
-            if rows is not None:
-                rows = rows.filter(pc.less(rows[POSITION], covered))
-        if rows is None or not rows.num_rows:
-            return New(None, tuple(files))
-        places = rows[POSITION]
-        counts = [pc.sum(pc.less(places, file.first)).as_py() for file in files]
-        placed = (replace(f, after=n) for f, n in zip(files, counts, strict=True))
-        return New(rows.drop_columns([POSITION]), tuple(placed))
+        if rows is not None and limit < self.intake.seen:
+            rows = rows.filter(pc.less(rows[POSITION], limit))
+        if rows is not None and rows.num_rows:
+            files = tuple(_placed(files, rows[POSITION]))
+            return New(rows.drop_columns([POSITION]), files, stage.finish())
+        return New(None, files, stage.finish())
 
     def _check_resumed(self) -> None:
         marker = (self._started_from or {}).get("full_table") or {}
@@ -255,3 +308,9 @@ class StreamLoad:
         raise ConfigurationError(
             what, hint="Run with --full-refresh, or without the old state."
         )
+
+
+def _placed(files: Iterable[HeldFile], places: pa.ChunkedArray) -> Iterator[HeldFile]:
+    """Tell of each file how many of the rows at these places came before it."""
+    for file in files:
+        yield replace(file, after=pc.sum(pc.less(places, file.first)).as_py())

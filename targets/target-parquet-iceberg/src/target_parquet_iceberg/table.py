@@ -41,6 +41,45 @@ class HeldFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """Rows that are in data files before their commit, in order of arrival.
+
+    Args:
+        files: What the table's format knows of each file.
+        rows: How many there are.
+        keys: Their key columns; None where rows have no keys.
+    """
+
+    files: tuple[t.Any, ...]
+    rows: int
+    keys: pa.Table | None = None
+
+
+class Ahead(t.Protocol):
+    """Writes rows of a commit to come into data files that nobody reads yet."""
+
+    def write(self, rows: pa.Table) -> None:
+        """Take the rows that come next; waits while earlier ones are being written.
+
+        Raises:
+            OSError: if earlier rows could not be written.
+        """
+
+    def close(self) -> None:
+        """Take no more rows; does not wait."""
+
+    def finish(self) -> Written:
+        """Return what is written, once it is complete; the files are the caller's.
+
+        Raises:
+            OSError: if they could not be written.
+        """
+
+    def discard(self) -> None:
+        """Delete what is written."""
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """What one table takes in one step: all of it becomes visible, or nothing.
 
@@ -55,6 +94,7 @@ class Commit:
         gone: Keys of the rows that the source has deleted; none is among `rows`.
         files: More rows, in files.
         replay: The replay of dead letters that the rows are; the table takes it once.
+        written: More rows, in data files of the table; they came before all others.
     """
 
     rows: pa.Table | None
@@ -67,11 +107,13 @@ class Commit:
     gone: pa.Table | None = None
     replay: str | None = None
     files: tuple[HeldFile, ...] = ()
+    written: Written | None = None
 
     @property
     def count(self) -> int:
         """Count the new rows."""
         in_files = sum(file.rows for file in self.files)
+        in_files += self.written.rows if self.written is not None else 0
         return in_files + (self.rows.num_rows if self.rows is not None else 0)
 
 
@@ -95,6 +137,12 @@ class Table(t.Protocol):
 
     def adopts(self, commit: Commit) -> bool:
         """Tell whether such a commit could take the files as they are."""
+
+    def ahead(self, commit: Commit, columns: pa.Schema) -> Ahead | None:
+        """Return what writes rows before such a commit.
+
+        None where the commit has to see all rows, in memory or on disk.
+        """
 
     def commit(self, commit: Commit) -> None:
         """Make the commit durable and visible.

@@ -64,6 +64,8 @@ class TargetParquetIceberg(Target):
         reader = t.cast("MessageReader", self.message_reader)
         reader.max_line_bytes = with_defaults(self.config)["max_line_bytes"]
         reader.take = self._take
+        reader.warm_up = self._warm_up
+        reader.abandon = self._abandon
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, t.Any]) -> None:
@@ -126,7 +128,21 @@ class TargetParquetIceberg(Target):
 
     def process_endofpipe(self) -> None:
         """Commit what is left."""
-        self.load.finish()
+        try:
+            self.load.finish()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _warm_up(self) -> None:
+        """Import what the load needs, while the tap does the same."""
+        from target_parquet_iceberg.wiring import import_format  # noqa: PLC0415
+
+        import_format(with_defaults(self.config))
+
+    def _abandon(self) -> None:
+        if "load" in self.__dict__:
+            self.load.abandon()
 
     def _write_state_message(self, state: dict[str, t.Any]) -> None:
         sys.stdout.write(json.dumps(state) + "\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import random
 import time
 import typing as t
@@ -19,7 +21,8 @@ from target_parquet_iceberg.failures import (
     ExplainedWarehouse,
     explained,
 )
-from target_parquet_iceberg.load import Limits, Load
+from target_parquet_iceberg.limits import Limits
+from target_parquet_iceberg.load import Load
 from target_parquet_iceberg.manifest import Roots, staging
 from target_parquet_iceberg.metadata import Metadata
 from target_parquet_iceberg.object_storage import s3_filesystem, storage_properties
@@ -62,12 +65,23 @@ def build_load(
             settings["commit_max_rows"],
             settings["commit_max_bytes"],
             settings["commit_interval_seconds"],
+            settings["buffer_max_bytes"],
         ),
         batches=_batches(settings),
         privacy=Privacy(contracts.read(settings.get("contracts"))),
         metadata=Metadata(started, _now) if settings["add_record_metadata"] else None,
         uncut=deferred,
     )
+
+
+def import_format(settings: Settings) -> None:
+    """Import what opening the warehouse would; what is missing is told then."""
+    modules = ["iceberg", "upkeep", "sql_catalog"]
+    if settings["format"] == "parquet":
+        modules = ["parquet", "parquet_store"]
+    with contextlib.suppress(ImportError):
+        for name in modules:
+            importlib.import_module(f"{__package__}.{name}")
 
 
 def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
