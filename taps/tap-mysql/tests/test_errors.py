@@ -12,6 +12,7 @@ import pytest
 from dativo_core.errors import (
     ConfigurationError,
     CredentialsError,
+    DativoError,
     ExitCode,
     TryLaterError,
 )
@@ -41,7 +42,6 @@ def free_port():
         ({"database": "nowhere"}, ExitCode.CONFIGURATION, "'nowhere'"),
         ({"port": free_port()}, ExitCode.TRY_LATER, "refused"),
         ({"host": "no.such.host.invalid"}, ExitCode.TRY_LATER, "no.such.host.invalid"),
-        ({"unix_socket": "/no/such"}, ExitCode.TRY_LATER, "/no/such"),
         ({"ssl": True}, ExitCode.CONFIGURATION, "SSL is required"),
         ({"ssl_ca": "/no/such.pem"}, ExitCode.CONFIGURATION, "Check ssl_ca"),
         ({"passwort": "x"}, ExitCode.CONFIGURATION, "Did you mean 'password'"),
@@ -50,14 +50,34 @@ def free_port():
         ({"session_sqls": ["SET a = 1"]}, ExitCode.CONFIGURATION, "session_sqls"),
     ],
 )
-def test_a_failure_to_connect_has_its_code(source, tmp_path, change, code, words):
-    """One line names the place and the remedy, never the password."""
+def test_a_failure_to_connect_has_its_code(source, change, code, words):
+    """One sentence names the place and the remedy, never the password."""
+    with pytest.raises(DativoError) as caught:
+        source.discover(**change)
+
+    assert caught.value.exit_code == code
+    assert words in str(caught.value)
+    assert "wr0ng" not in str(caught.value)
+    assert source.database.password not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"password": "wr0ng pass"}, ExitCode.CREDENTIALS, "Access denied"),
+        # In a process of its own, since PyMySQL leaves such a socket to the collector.
+        ({"unix_socket": "/no/such"}, ExitCode.TRY_LATER, "/no/such"),
+    ],
+)
+def test_a_failure_is_the_last_line_of_the_command(
+    source, tmp_path, change, code, words
+):
+    """With its code, and nothing on stdout."""
     done = source.cli(tmp_path, "--discover", **change)
 
     assert done.returncode == code, done.stderr
     assert words in last_message(done)
     assert "wr0ng" not in done.stderr
-    assert source.database.password not in done.stderr
     assert done.stdout == ""
 
 

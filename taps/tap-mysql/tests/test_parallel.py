@@ -33,7 +33,7 @@ def test_chunks_come_in_the_order_of_the_key(source):
     assert len(together.states) > 15
 
 
-@pytest.mark.parametrize("chunk", [0, 7, 18])
+@pytest.mark.parametrize("chunk", [0, 18])
 def test_a_load_goes_on_with_other_connections(source, chunk):
     """A marker means the same, however many read."""
     source.sql(TABLE)
@@ -49,7 +49,7 @@ def test_all_see_one_moment(source):
     """While others move a unit from row to row, the sum stays what it is."""
     source.sql(
         "CREATE TABLE t (id int PRIMARY KEY, n int)",
-        "INSERT INTO t SELECT seq, 100 FROM seq_1_to_3000",
+        "INSERT INTO t SELECT seq, 100 FROM seq_1_to_1000",
         "ANALYZE TABLE t",
     )
     stop = threading.Event()
@@ -60,7 +60,7 @@ def test_all_see_one_moment(source):
             step = 0
             while not stop.is_set():
                 step += 1
-                one, other = step * 37 % 3000 + 1, step * 1511 % 3000 + 1
+                one, other = step * 37 % 1000 + 1, step * 151 % 1000 + 1
                 cursor.execute(f"UPDATE t SET n = n - 1 WHERE id = {one}")
                 cursor.execute(f"UPDATE t SET n = n + 1 WHERE id = {other}")
                 connection.commit()
@@ -73,7 +73,7 @@ def test_all_see_one_moment(source):
         stop.set()
         mover.join()
 
-    assert [sum(run.values("n")) for run in runs] == [300_000] * 3
+    assert [sum(run.values("n")) for run in runs] == [100_000] * 3
     assert runs[0].values("n") != runs[-1].values("n")
 
 
