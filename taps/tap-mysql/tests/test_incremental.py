@@ -251,6 +251,7 @@ def test_a_first_run_that_sees_nobody_goes_back_in_time():
     first = planned(Bookmark(), unknown, "2024-01-01T00:10:00", AT)
 
     assert first == "2024-01-01 00:00:00"
+    assert planned(Bookmark(), unknown, "2024-01-01T00:10:00.5", AT) == f"{first}.5"
     assert planned(Bookmark(), unknown, 50, ID) is None
 
 

@@ -127,8 +127,10 @@ def plain_moment(text: str) -> str:
 
 def earlier(text: str, seconds: int) -> str:
     """Return the moment so many seconds before."""
-    moment = datetime.fromisoformat(plain_moment(text)) - timedelta(seconds=seconds)
-    return moment.isoformat(" ")
+    whole, _, fraction = plain_moment(text).partition(".")
+    moment = datetime.fromisoformat(whole) - timedelta(seconds=seconds)
+    # Before 3.11 Python reads a fraction of three or six digits only.
+    return moment.isoformat(" ") + (f".{fraction}" if fraction else "")
 
 
 def lock(table: str) -> str:
