@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
+import time
 import typing as t
 from dataclasses import replace
 
@@ -21,6 +23,9 @@ if t.TYPE_CHECKING:
     from tap_mysql.client import Client
     from tap_mysql.queries import Key
 
+# After so long without a question, InnoDB makes a new list of transactions.
+_OLD_SECONDS = 0.15
+_LOOKS = 20
 _INTEGERS = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 
 
@@ -80,17 +85,21 @@ def _as_recorded(key: Key, value: str | None) -> t.Any:
     return f"{spelled}+00:00" if key.type == "timestamp" else spelled
 
 
-def _activity(client: Client) -> Activity:
+def _activity(client: Client, wait: t.Callable[[float], None] = time.sleep) -> Activity:
     """Look who else is at work, where the server shows it.
 
     A replica does not know which transactions are open where the rows come from.
     """
     [[_, is_replica]] = client.ask(queries.CLOCK)
-    with contextlib.suppress(CredentialsError):
-        client.ask(queries.SERVER_ZONE)
-        try:
-            [[oldest]] = client.ask(queries.OLDEST_OPEN)
-            return Activity(oldest, is_known=not is_replica)
-        finally:
-            client.ask(queries.OUR_ZONE)
+    client.ask(queries.SERVER_ZONE)
+    try:
+        with contextlib.suppress(CredentialsError), client.transaction():
+            for _ in range(_LOOKS):
+                word = secrets.token_hex(8)
+                [[oldest, is_new]] = client.ask(queries.oldest_open(word))
+                if is_new:
+                    return Activity(oldest, is_known=not is_replica)
+                wait(_OLD_SECONDS)
+    finally:
+        client.ask(queries.OUR_ZONE)
     return Activity(None, is_known=False)

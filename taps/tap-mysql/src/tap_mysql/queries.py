@@ -50,9 +50,14 @@ CLOCK = (
 # InnoDB tells starts in the server's own zone, in whole seconds.
 SERVER_ZONE = "SET SESSION time_zone = 'SYSTEM'"
 OUR_ZONE = "SET SESSION time_zone = '+00:00'"
-OLDEST_OPEN = """
-SELECT CAST(UNIX_TIMESTAMP(MIN(trx_started)) * 1000000 AS SIGNED)
-FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> CONNECTION_ID()
+# The second column tells whether the list is new: then this statement is in it.
+_OLDEST_OPEN = """
+SELECT CAST(UNIX_TIMESTAMP(MIN(
+         IF(trx_mysql_thread_id <> CONNECTION_ID(), trx_started, NULL)
+       )) * 1000000 AS SIGNED),
+       COUNT(IF(trx_mysql_thread_id = CONNECTION_ID()
+                AND trx_query LIKE '%{word}%', 1, NULL))
+FROM information_schema.innodb_trx
 """
 
 
@@ -131,6 +136,17 @@ def earlier(text: str, seconds: int) -> str:
     moment = datetime.fromisoformat(whole) - timedelta(seconds=seconds)
     # Before 3.11 Python reads a fraction of three or six digits only.
     return moment.isoformat(" ") + (f".{fraction}" if fraction else "")
+
+
+def oldest_open(word: str) -> str:
+    """Ask, in a transaction, for the oldest one of others, and whether that is new.
+
+    InnoDB gives the same list again to all who ask within a tenth of a second.
+
+    Args:
+        word: One that no other statement has.
+    """
+    return _OLDEST_OPEN.replace("{word}", word)
 
 
 def lock(table: str) -> str:
