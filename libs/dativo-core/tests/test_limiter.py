@@ -66,6 +66,16 @@ def test_within_the_window_a_pause_is_made_up_for(limiter, time) -> None:
     assert moments(one, time, *"aaaaaaa") == [0, 0.05, 0.1, 0.15, 0.2, 0.5, 0.55]
 
 
+def test_each_bucket_has_a_window_of_its_own(limiter, time) -> None:
+    """As many as are allowed there; those of all endpoints are counted together."""
+    one = limiter(Rates(8, 5, {"slow": 2}, share=1, window=1))
+    assert moments(one, time, "slow", "slow", "slow") == [0, 0.25, 1]
+    time.sleep(60)
+    went = moments(one, time, *"abababababab")
+    assert went[7] == pytest.approx(7 / 16, abs=0.01)
+    assert went[8:] == pytest.approx([1 + n / 16 for n in range(4)], abs=0.01)
+
+
 def test_who_comes_late_loses_nothing(limiter, time) -> None:
     """A busy machine wakes up late each time, and the rate is what it is."""
     one = limiter(Rates(100, 10, share=1, window=1))

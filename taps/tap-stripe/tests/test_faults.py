@@ -177,7 +177,7 @@ def test_a_breaker_that_is_open_lets_no_request_through(faulty, tmp_path):
 def test_a_quota_of_the_day_says_when_to_come_back(faulty):
     """Nobody waits for it: the run ends, and names the time."""
     faulty.server.schedule({"action": "daily_quota", "first": 4})
-    run = faulty.run(STREAM)
+    run = faulty.run(STREAM, workers=1)
     assert isinstance(run.error, TryLaterError)
     assert run.error.not_before == pytest.approx(time.time() + 86_400, rel=0.001)
     assert faulty.time.now() - 1_000 < 60

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tap_stripe import client, versions, windows
 from tap_stripe.events import How, fold, read_event
+from tap_stripe.gather import without_repeats
 from tap_stripe.plan import EVENT_DAYS, Limits, Why, plan
 from tap_stripe.records import Envelope, Origin, Shape, compact, read_fields, read_page
 from tap_stripe.resources import BY_NAME, RESOURCES, children, listened_types
@@ -226,6 +227,18 @@ def test_an_indented_answer_makes_one_line():
     assert b"\n" not in row
     assert b"1234567890123456789012.50" in row
     assert compact(b"{}") == b"{}"
+
+
+def test_an_object_that_a_page_repeats_counts_once():
+    """Where it stood first; a page without repeats is what it is."""
+    body = json.dumps({"data": [{"id": name} for name in "abca"], "has_more": True})
+    page = read_page(body.encode())
+    once = without_repeats(page)
+    assert [bytes(item) for item in once.data] == [
+        f'{{"id": "{name}"}}'.encode() for name in "abc"
+    ]
+    assert once.has_more
+    assert without_repeats(once) is once
 
 
 def test_what_is_not_selected_is_not_sent():

@@ -212,7 +212,7 @@ def test_killed_at_any_request_it_goes_on_from_the_last_state(stripe_for, step):
         cut = stripe.run(*names, stop_at=stop_at, workers=3)
         # Which list is cut where is a matter of moments, and so is the last request.
         assert type(cut.error).__name__ == "KilledError" or stop_at > requests - 5
-        rest = stripe.run(*names, state=cut.durable.state)
+        rest = stripe.run(*names, state=cut.durable.state, workers=3)
         assert rest.error is None
         for name, table in tables.items():
             table.take(cut.durable).take(rest)

@@ -14,7 +14,14 @@ from dativo_core.errors import (
     TryLaterError,
 )
 
-from tap_stripe.records import Origin, compact, read_fields, read_head, read_page
+from tap_stripe.records import (
+    Origin,
+    Page,
+    compact,
+    read_fields,
+    read_head,
+    read_page,
+)
 from tap_stripe.windows import PAGE_SIZE
 
 if t.TYPE_CHECKING:
@@ -22,7 +29,7 @@ if t.TYPE_CHECKING:
 
     from dativo_core.errors import DativoError
 
-    from tap_stripe.records import Fields, Head, Page, Shape
+    from tap_stripe.records import Fields, Head, Shape
     from tap_stripe.resources import Resource
 
 Rows: t.TypeAlias = "dict[str, list[bytes]]"
@@ -91,7 +98,7 @@ class Gatherer:
         """
         path, asked = question(resource, params, identity)
         for _ in range(_ATTEMPTS):
-            page = read_page(self._get(path, asked, resource.path))
+            page = without_repeats(read_page(self._get(path, asked, resource.path)))
             heads = [read_head(item) for item in page.data]
             goes_on = _follows(heads, asked.get("starting_after", ""))
             is_cut = page.has_more and not heads
@@ -233,6 +240,16 @@ def question(
     """Return the path and the parameters that ask for a page of a list."""
     fixed = {name: value.format(id=identity) for name, value in resource.params}
     return resource.path.format(id=identity), fixed | {**params}
+
+
+def without_repeats(page: Page) -> Page:
+    """Return a page that shows each object once."""
+    known: dict[str, msgspec.Raw] = {}
+    for number, item in enumerate(page.data):
+        known.setdefault(read_head(item).id or f"{number}", item)
+    if len(known) == len(page.data):
+        return page
+    return Page(list(known.values()), page.has_more)
 
 
 def _follows(heads: Sequence[Head], after: str) -> bool:
