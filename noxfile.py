@@ -211,7 +211,8 @@ def wheels(session: nox.Session) -> None:
 
 INSTALLED_ONLY = """
 from importlib.util import find_spec
-for name in ("dativo_core", "tap_postgres", "tap_stripe", "target_parquet_iceberg"):
+taps = ("tap_mysql", "tap_postgres", "tap_stripe")
+for name in ("dativo_core", *taps, "target_parquet_iceberg"):
     assert "site-packages" in find_spec(name).origin, f"{name} is not from its wheel"
 """
 

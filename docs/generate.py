@@ -13,6 +13,9 @@ import typing as t
 from pathlib import Path
 
 from dativo_core.classifier import load_rules
+from tap_mysql import rules as mysql
+from tap_mysql.my_types import MyType
+from tap_mysql.my_types import Options as MyOptions
 from tap_postgres.pg_types import Options, PgType
 from tap_postgres.rules import RULES
 from tap_stripe.plan import is_full
@@ -91,9 +94,30 @@ def names(rule: Rule) -> str:
 
 def code(rule: Rule) -> str:
     """Return the JSON Schema of a value, which may always be null."""
-    schema = rule.schema(PgType(rule.types[0], _MODIFIER), Options())
+    return _schema(rule.schema(PgType(rule.types[0], _MODIFIER), Options()))
+
+
+def _schema(schema: dict[str, t.Any]) -> str:
     schema["type"] = next(kind for kind in schema["type"] if kind != "null")
     return f"`{json.dumps(schema)[1:-1].replace(*_ANY_DECIMAL)}`"
+
+
+def mysql_values() -> str:
+    """Return the table of MySQL's types."""
+    rows = []
+    for rule in mysql.RULES:
+        # decimal(38, 37), and bits of one byte; other types have no use for it.
+        precision, scale = (8, None) if rule.types == ("bit",) else (38, 37)
+        kind = MyType(rule.types[0], "", precision, scale)
+        schema = _schema(rule.schema(kind, MyOptions()))
+        listed = ", ".join(f"`{name}`" for name in rule.types if name != "other")
+        others = " and all others" if "other" in rule.types else ""
+        rows.append(f"| {listed}{others} | {schema} | {rule.iceberg} | {rule.policy} |")
+    cursors = ", ".join(
+        f"`{name}`" for rule in mysql.RULES if rule.cursor for name in rule.types
+    )
+    header = "| MySQL | JSON Schema | Iceberg | Policy |\n|:--|:--|:--|:--|\n"
+    return f"{header}{chr(10).join(rows)}\n\nCan be a replication key: {cursors}.\n"
 
 
 def coercions() -> str:
@@ -192,6 +216,7 @@ def stripe_changes(resource: Resource) -> str:
 
 
 PAGES: dict[str, dict[str, t.Callable[[], str]]] = {
+    "docs/connectors/MYSQL.md": {"values": mysql_values},
     "docs/connectors/POSTGRES.md": {"values": values},
     "docs/ERROR_HANDLING.md": {"rules": error_rules},
     "docs/connectors/STRIPE.md": {"streams": stripe_streams},

@@ -45,10 +45,10 @@ class Project:
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
-    def run(self, *options, **extra):
+    def run(self, *options, tap="tap-postgres", **extra):
         """Run the pipeline; return how many records the target took."""
-        done = self("run", *options, "tap-postgres", "target-dativo", **extra)
-        [count] = re.findall(r"Stream 'public-orders': (\d+) records", done.stderr)
+        done = self("run", *options, tap, "target-dativo", **extra)
+        [count] = re.findall(r"Stream '\S+-orders': (\d+) records", done.stderr)
         return int(count)
 
     def rows(self, sql):
@@ -106,6 +106,43 @@ def test_a_project_from_install_to_full_refresh(meltano, database):
 
     assert meltano.run("--full-refresh") == 101
     assert meltano.rows(f"{check} FROM lake.public_orders") == [(101, 101, 3)]
+
+
+def test_mysql_runs_the_same_way(project, mariadb):
+    """Install, test, run, and run again: the ties at the bookmark come again."""
+    mariadb.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, item text, "
+        "updated_at timestamp(6) NOT NULL DEFAULT NOW(6)); "
+        "INSERT INTO orders (id, item) SELECT seq, 'x' FROM seq_1_to_100"
+    )
+    stream = f"{mariadb.name}-orders"
+    method = {"replication-method": "INCREMENTAL", "replication-key": "id"}
+    settings = {
+        f"TAP_MYSQL_{name.upper()}": str(value)
+        for name, value in mariadb.tap_config().items()
+    }
+    meltano = Project(
+        project,
+        Path(sys.executable).with_name("meltano"),
+        {
+            **settings,
+            "TAP_MYSQL__METADATA": json.dumps({stream: method}),
+            "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "NO_COLOR": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+        },
+    )
+    meltano("install", "extractor", "tap-mysql")
+    meltano("install", "loader", "target-dativo")
+    meltano("config", "test", "tap-mysql")
+
+    assert meltano.run(tap="tap-mysql") == 100
+    mariadb.execute("INSERT INTO orders (id, item) VALUES (101, 'new')")
+    assert meltano.run(tap="tap-mysql") == 2
+    counted = "SELECT count(*), count(DISTINCT id), max(item)"
+    assert meltano.rows(f"{counted} FROM lake.{mariadb.name}_orders") == [
+        (101, 101, "x")
+    ]
 
 
 def test_a_deselected_column_is_not_in_the_table(meltano):

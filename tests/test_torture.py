@@ -10,23 +10,24 @@ become dead letters, whose blocks the target decodes on its fast lane only.
 
 from __future__ import annotations
 
-import base64
-import collections
 import contextlib
-import hashlib
 import json
-import re
-import struct
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import yaml
-from dativo_sandbox import lake
-from pyiceberg.table import StaticTable
 from tap_postgres.rules import RULES
+from torture.harness import (
+    Case,
+    Pipe,
+    Totals,
+    checksum,
+    element_of,
+    parsed,
+    quoted,
+    read_lake,
+    read_matrix,
+)
 
 MATRIX = Path(__file__).parent / "torture/matrix.yaml"
 # Full and incremental loads; with the settings that make nulls; and with stream maps,
@@ -66,15 +67,6 @@ PRINTED = {
     "double": "encode(float8send(v), 'hex')",
     "timestamptz": "(v AT TIME ZONE 'UTC')::text",
 }
-# The same text from DuckDB. Its own casts leave out a zero before the point, and show
-# a moment in the zone of the machine. It has no function for the bits of a float.
-READ = {
-    "binary": "lower(hex({}))",
-    "decimal": r"regexp_replace(CAST({} AS VARCHAR), '^(-?)[.]', '\10.')",
-    "double": "{}",
-    "float": "{}",
-    "timestamptz": "CAST(make_timestamp(epoch_us({})) AS VARCHAR)",
-}
 # Types without input function, or for the server's own catalogs only.
 INTERNAL = {
     "gtsvector",
@@ -87,106 +79,17 @@ INTERNAL = {
 }
 
 
-@dataclass(frozen=True)
-class Case:
-    """One value, its row, and what must become of it.
-
-    Attributes:
-        path: Where a dead letter must point to, below the column; None if it arrives.
-        is_special: Whether the settings can turn it into null.
-    """
-
-    id: int
-    value: str
-    path: str | None = None
-    is_special: bool = False
-
-    def sql(self, kind):
-        """Return the value as SQL."""
-        if self.value.startswith("= "):
-            return self.value[2:]
-        return "'" + self.value.replace("'", "''") + f"'::{kind.type}"
-
-    def is_dead(self, mode):
-        """Tell whether the row must be among the dead letters."""
-        return self.path is not None and not (self.is_special and mode == "null")
+def definition(kind):
+    """Return the column in CREATE TABLE."""
+    rule = f"GENERATED ALWAYS AS ({kind.generated}) STORED"
+    return f"{quoted(kind.column)} {kind.type} {rule if kind.generated else ''}"
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A type, as one column."""
-
-    group: str
-    type: str
-    column: str
-    iceberg: str
-    printed: str
-    generated: str
-    needs: dict
-    cases: tuple[Case, ...]
-    refused: tuple[str, ...]
-
-    def __str__(self):
-        return f"{self.group}-{self.column}"
-
-    @property
-    def definition(self):
-        """The column in CREATE TABLE."""
-        rule = f"GENERATED ALWAYS AS ({self.generated}) STORED"
-        return f"{quoted(self.column)} {self.type} {rule if self.generated else ''}"
-
-
-def read_matrix():
-    """Return all types; every value of the matrix gets a number."""
-    # This loader takes all scalars as text: NaN, 1e400 and 0001-01-01 among them.
-    content = yaml.load(MATRIX.read_text(), yaml.BaseLoader)  # noqa: S506
-    kinds, cases = [], 0
-    for group, entries in content["types"].items():
-        for entry in entries:
-            found = list(read_cases(entry, cases + 1))
-            cases += len(found)
-            iceberg = entry.get("iceberg", "string")
-            kind = Kind(
-                group=group,
-                type=entry["type"],
-                column=entry.get("column") or slug(entry["type"]),
-                iceberg=iceberg,
-                printed=entry.get("print") or printed(iceberg),
-                generated=entry.get("generated", ""),
-                needs={
-                    name: entry[name]
-                    for name in ("since", "extension", "needs_xml")
-                    if name in entry
-                },
-                cases=tuple(found),
-                refused=tuple(entry.get("refused", ())),
-            )
-            kinds.append(kind)
-    return content["setup"], kinds
-
-
-def read_cases(entry, first):
-    """Yield the values of an entry with their fates."""
-    dead = entry.get("dead", {})
-    paths = dead if isinstance(dead, dict) else dict.fromkeys(dead, "")
-    listed = [
-        *((value, None, False) for value in entry.get("values", ())),
-        *((value, None, True) for value in entry.get("or_null", ())),
-        *((value, path, False) for value, path in paths.items()),
-        *((value, "", True) for value in entry.get("dead_or_null", ())),
-    ]
-    for number, (value, path, is_special) in enumerate(listed, first):
-        yield Case(number, value, path, is_special)
-
-
-def slug(text):
-    """Name a column after its type."""
-    return re.sub(r"\W+", "_", text.replace("[]", " list")).strip("_")
-
-
-def quoted(name):
-    """Quote a name, for Postgres and DuckDB alike."""
-    return '"' + name.replace('"', '""') + '"'
+def literal(case, kind):
+    """Return a value as SQL."""
+    if case.value.startswith("= "):
+        return case.value[2:]
+    return "'" + case.value.replace("'", "''") + f"'::{kind.type}"
 
 
 def printed(iceberg):
@@ -202,22 +105,7 @@ def printed(iceberg):
     )
 
 
-def read(iceberg, value, depth=0):
-    """Return the SQL for the text that DuckDB makes of the same value."""
-    element = element_of(iceberg)
-    if element is None:
-        name = iceberg.partition("(")[0]
-        return READ.get(name, "CAST({} AS VARCHAR)").replace("{}", value)
-    inner = read(element, f"x{depth}", depth + 1)
-    return f"list_transform({value}, lambda x{depth}: {inner})"
-
-
-def element_of(iceberg):
-    """Return what a list holds; None for what is not a list."""
-    return iceberg[5:-1] if iceberg.startswith("list<") else None
-
-
-SETUP, KINDS = read_matrix()
+SETUP, KINDS = read_matrix(MATRIX, printed)
 GROUPS = list(dict.fromkeys(kind.group for kind in KINDS))
 TABLES = [f"{group}{suffix}" for group in GROUPS for suffix in ("", "_clean")]
 
@@ -241,13 +129,14 @@ class Server:
     database: object
     kinds: list
     expected: dict = field(default_factory=dict)
+    schema = "public"
 
     def create(self):
         """Create and fill the tables, then make the database a hostile place."""
         self.database.execute(SETUP)
         for group in GROUPS:
             kinds = self.of(group)
-            columns = ", ".join(kind.definition for kind in kinds)
+            columns = ", ".join(definition(kind) for kind in kinds)
             for suffix in ("", "_clean"):
                 self.database.execute(
                     f"CREATE TABLE {group}{suffix} (id int8 PRIMARY KEY, changed "
@@ -271,7 +160,7 @@ class Server:
                     for table in tables:
                         cursor.execute(
                             f"INSERT INTO {table} (id, {column}) "
-                            f"VALUES ({case.id}, {case.sql(kind)})"
+                            f"VALUES ({case.id}, {literal(case, kind)})"
                         )
 
     def print(self):
@@ -305,131 +194,6 @@ class Server:
         """Return the columns of a table."""
         group = table.removesuffix("_clean")
         return [kind for kind in self.kinds if kind.group == group]
-
-
-def parsed(kind, text):
-    """Read the JSON that Postgres prints of a list."""
-    is_list = element_of(kind.iceberg) is not None
-    return json.loads(text) if is_list and text is not None else text
-
-
-@dataclass
-class Lake:
-    """What a load has left: tables, as read by two engines, and dead letters."""
-
-    types: dict
-    rows: dict
-    pyiceberg: dict
-    dead: dict
-    adopted: dict = field(default_factory=dict)
-
-
-def read_lake(server, warehouse, tables):
-    """Read all there is."""
-    found = Lake({}, {}, {}, read_dead_letters(warehouse))
-    locations = lake.tables(warehouse)
-    with lake.lake(warehouse) as engine:
-        for table in tables:
-            kinds = server.of(table)
-            iceberg = StaticTable.from_metadata(locations["lake", f"public_{table}"])
-            types = {f.name: str(f.field_type) for f in iceberg.schema().fields}
-            found.types[table] = types
-            summaries = [snapshot.summary for snapshot in iceberg.snapshots()]
-            found.adopted[table] = sum(
-                int(s.get("dativo.adopted-files") or 0) for s in summaries
-            )
-            found.rows[table] = texts(engine, f"lake.public_{table}", kinds)
-            engine.register("arrow", iceberg.scan().to_arrow())
-            found.pyiceberg[table] = texts(engine, "arrow", kinds)
-    return found
-
-
-def texts(engine, relation, kinds):
-    """Return the text of every value, by row and column."""
-    selected = ", ".join(read(kind.iceberg, quoted(kind.column)) for kind in kinds)
-    rows = engine.execute(f"SELECT id, {selected} FROM {relation}").fetchall()
-    assert len({row[0] for row in rows}) == len(rows)
-    return {
-        key: {
-            str(kind): as_bits(kind.iceberg, value)
-            for kind, value in zip(kinds, values, strict=True)
-        }
-        for key, *values in rows
-    }
-
-
-def as_bits(iceberg, value):
-    """Turn floats into their bits; all else is text already."""
-    if isinstance(value, list):
-        return [as_bits(element_of(iceberg), item) for item in value]
-    if isinstance(value, float):
-        return struct.pack({"float": ">f", "double": ">d"}[iceberg], value).hex()
-    return value
-
-
-def read_dead_letters(warehouse):
-    """Return (row, stage, path) of every dead letter, by table."""
-    found = collections.defaultdict(list)
-    for file in sorted(warehouse.glob("_dead_letters/**/*.jsonl")):
-        for line in file.read_text().split("\n"):
-            if line:
-                letter = json.loads(line)
-                record = letter.get("record", "").encode()
-                record = record or base64.b64decode(letter["record_base64"])
-                key = int(re.search(rb'"id":(\d+)', record)[1])
-                table = letter["stream"].removeprefix("public-")
-                found[table].append((key, letter["stage"], letter["path"]))
-    return found
-
-
-class Pipe:
-    """Both programs as processes, with a pipe between them."""
-
-    def __init__(self, folder, database, tap=(), target=()):
-        self.warehouse = folder / "warehouse"
-        self._folder = folder
-        self._tap = self._write("tap", {**database.tap_config(), **dict(tap)})
-        self._target = self._write(
-            "target",
-            {
-                "warehouse": str(self.warehouse),
-                "dead_letter": {"max_ratio": 1, "max_records": 10_000},
-                **dict(target),
-            },
-        )
-
-    def discover(self):
-        """Return the catalog of the matrix."""
-        done = subprocess.run(
-            self._command("tap_postgres", self._tap, "--discover"),
-            check=True,
-            capture_output=True,
-        )
-        return only("full", json.loads(done.stdout))
-
-    def run(self, catalog, state=None):
-        """Run the pipe once and return the last state that the target confirms."""
-        options = ["--catalog", self._write("catalog", catalog)]
-        options += ["--state", self._write("state", state)] if state else []
-        with subprocess.Popen(
-            self._command("tap_postgres", self._tap, *options), stdout=subprocess.PIPE
-        ) as tap:
-            target = subprocess.run(
-                self._command("target_parquet_iceberg", self._target),
-                stdin=tap.stdout,
-                stdout=subprocess.PIPE,
-                check=False,
-            )
-        assert (tap.returncode, target.returncode) == (0, 0)
-        return json.loads(target.stdout.splitlines()[-1])
-
-    def _command(self, module, config, *options):
-        return [sys.executable, "-m", module, "--config", config, *options]
-
-    def _write(self, name, content):
-        path = self._folder / f"{name}.json"
-        path.write_text(json.dumps(content))
-        return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -472,8 +236,10 @@ def can_make_xml(database):
 @pytest.fixture(scope="module")
 def lakes(server, tmp_path_factory):
     """Load the matrix in all ways and read what arrived."""
-    first = Pipe(tmp_path_factory.mktemp("incremental"), server.database)
-    catalog = first.discover()
+    first = Pipe(
+        "tap_postgres", tmp_path_factory.mktemp("incremental"), server.database
+    )
+    catalog = only("full", first.discover())
     by_change = json.loads(json.dumps(catalog))
     for entry in by_change["streams"]:
         entry |= {"replication_method": "INCREMENTAL", "replication_key": "changed"}
@@ -482,14 +248,18 @@ def lakes(server, tmp_path_factory):
     server.print()
     first.run(by_change, state)
 
-    full = Pipe(tmp_path_factory.mktemp("full"), server.database)
+    full = Pipe("tap_postgres", tmp_path_factory.mktemp("full"), server.database)
     full.run(catalog)
 
-    null = Pipe(tmp_path_factory.mktemp("null"), server.database, NULL_SETTINGS)
+    null = Pipe(
+        "tap_postgres", tmp_path_factory.mktemp("null"), server.database, NULL_SETTINGS
+    )
     null.run(only("null", catalog))
 
     maps = {"stream_maps": {f"public-{table}": {"id": "id"} for table in GROUPS}}
-    mapped = Pipe(tmp_path_factory.mktemp("mapped"), server.database, maps, maps)
+    mapped = Pipe(
+        "tap_postgres", tmp_path_factory.mktemp("mapped"), server.database, maps, maps
+    )
     mapped.run(only("mapped", catalog))
     return {
         **load_lanes(server, tmp_path_factory, catalog, by_change),
@@ -514,7 +284,7 @@ def load_lanes(server, tmp_path_factory, catalog, by_change):
         storage = {"root": f"file://{folder}/warehouse/_staging"}
         encoding = {"format": "parquet", "compression": "zstd"}
         tap = {"batch_config": {"encoding": encoding, "storage": storage}}
-        pipe = Pipe(folder, server.database, tap, targets[lane])
+        pipe = Pipe("tap_postgres", folder, server.database, tap, targets[lane])
         pipe.run(by_change if lane == "adopted_later" else catalog)
         found[lane] = read_lake(server, pipe.warehouse, TABLES)
         assert [p for p in pipe.warehouse.glob("_staging/**/*") if p.is_file()] == []
@@ -617,18 +387,12 @@ def test_every_lane_gives_the_same_rows(lakes, lane):
         assert bool(lakes[lane].adopted[table]) == is_adopted, table
 
 
-def checksum(rows):
-    """Return the number of rows and a hash of them."""
-    content = json.dumps(sorted(rows.items())).encode()
-    return len(rows), hashlib.sha256(content).hexdigest()
-
-
 @pytest.mark.parametrize("kind", [k for k in KINDS if k.refused], ids=str)
 def test_postgres_itself_refuses_what_no_column_can_hold(server, kind):
     """So nothing downstream has to: NUL in text, days that never were."""
     for value in kind.refused:
         with server.session() as cursor:
-            sql = Case(0, value).sql(kind)
+            sql = literal(Case(0, value), kind)
             with pytest.raises(Exception, match=r"SQLSTATE: (2[23]|42601|54000)"):
                 cursor.execute(f"SELECT {sql}")
 
@@ -648,18 +412,6 @@ def test_matrix_has_every_type_of_the_server(server):
 
     unavailable = {kind.type for kind in KINDS} - {kind.type for kind in server.kinds}
     assert missing - INTERNAL - unavailable == set()
-
-
-@dataclass
-class Totals:
-    """A line at the end of the whole test run."""
-
-    line: str
-
-    def pytest_terminal_summary(self, terminalreporter):
-        """Print it."""
-        terminalreporter.section("torture matrix")
-        terminalreporter.write_line(self.line)
 
 
 def test_nothing_differs(server, lakes, request):

@@ -151,3 +151,36 @@ def test_field_ids_are_those_of_a_new_table() -> None:
     assert inner == {"a": b"5", "b": b"6"}
     deepest = schema.field("o").type.field("a").type.value_field
     assert deepest.metadata[FIELD_ID] == b"7"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "good", "bad"),
+    [
+        (pa.date32(), ["2024-02-29", "0001-01-01", None], ["0000-00-00", "0000-05-05"]),
+        (
+            pa.timestamp("us"),
+            ["2024-02-29T00:00:00.5", "9999-12-31T23:59:59.999999"],
+            ["2024-00-01T00:00:00", "0000-01-01T00:00:00"],
+        ),
+        (
+            pa.timestamp("us", "UTC"),
+            ["2024-02-29T00:00:00+00:00"],
+            ["0000-00-00T00:00"],
+        ),
+        (pa.bool_(), ["true", "false", None], ["2"]),
+        (pa.int32(), ["-2147483648", "7"], ["2147483648", "x"]),
+    ],
+)
+def test_text_becomes_what_it_spells(wanted, good, bad):
+    """One value that spells nothing costs its own row only, and keeps its text."""
+    schema = pa.schema([pa.field("a", wanted)])
+
+    whole, none = typed(pa.record_batch({"a": pa.array(good, pa.string())}), schema)
+    assert none is None
+    assert whole.num_rows == len(good)
+
+    mixed = pa.array([value for pair in zip(good, bad, strict=False) for value in pair])
+    rows, others = typed(pa.record_batch({"a": mixed}), schema)
+    kept = min(len(good), len(bad))
+    assert rows.column(0).equals(whole.column(0).slice(0, kept))
+    assert others.column(0).to_pylist() == bad[:kept]

@@ -34,6 +34,16 @@ def postgres(flights: bool) -> None:
 
 
 @sandbox.command()
+def mariadb() -> None:
+    """Run MariaDB until Ctrl-C; print the settings of tap-mysql for it."""
+    from dativo_sandbox.mariadb import MariaServer  # noqa: PLC0415 only where used
+
+    with _until_stopped(), MariaServer() as server:
+        click.echo(json.dumps(server.create_database("sandbox").tap_config()))
+        signal.pause()
+
+
+@sandbox.command()
 def s3() -> None:
     """Run S3 with an Iceberg REST catalog; print the target's settings for it."""
     from dativo_sandbox.seaweedfs import SeaweedServer  # noqa: PLC0415

@@ -37,7 +37,7 @@ def typed(
 ) -> tuple[pa.RecordBatch, pa.RecordBatch | None]:
     """Return the rows in the columns of a schema, and, as they came, the misfits.
 
-    A column may come as the type it has, or as text: decimals, and lists as JSON.
+    A column may come as the type it has, or as text: lists as JSON.
     """
     arrays: list[pa.Array] = []
     fits: pa.Array | None = None
@@ -45,7 +45,7 @@ def typed(
         array, fit = _column(_storage(column), field.type)
         arrays.append(array)
         if fit is not None:
-            fits = fit if fits is None else pc.and_(fits, fit)
+            fits = _both(fits, fit)
     rows = pa.RecordBatch.from_arrays(arrays, schema=schema)
     if fits is None:
         return rows, None
@@ -64,10 +64,35 @@ def _column(array: pa.Array, wanted: pa.DataType) -> Typed:
         return _decimals(array, wanted)
     if pa.types.is_list(wanted):
         return _lists(array, wanted)
+    fits = None
+    if pa.types.is_string(array.type) and not pa.types.is_string(wanted):
+        array, fits = _parsed(array, wanted)
     limits = _LIMITS.get(str(wanted).partition("[")[0])
-    if limits is not None and array.type == wanted:
-        return _within(array, *limits)
-    return array.cast(wanted), None
+    if limits is None or array.type != wanted:
+        return array.cast(wanted), fits
+    array, within = _within(array, *limits)
+    return array, fits if within is None else _both(fits, within)
+
+
+def _both(one: pa.Array | None, other: pa.Array) -> pa.Array:
+    return other if one is None else pc.and_(one, other)
+
+
+def _parsed(text: pa.Array, wanted: pa.DataType) -> Typed:
+    try:
+        return text.cast(wanted), None
+    except pa.ArrowInvalid:
+        fits = pa.array([_can_parse(value, wanted) for value in text])
+        known = pc.if_else(fits, text, pa.scalar(None, text.type))
+        return known.cast(wanted), fits
+
+
+def _can_parse(value: pa.Scalar, wanted: pa.DataType) -> bool:
+    try:
+        value.cast(wanted)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _reals(array: pa.Array, wanted: pa.DataType) -> pa.Array:

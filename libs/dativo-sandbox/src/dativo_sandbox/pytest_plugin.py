@@ -11,6 +11,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dativo_sandbox.database import Database
+    from dativo_sandbox.mariadb import MariaServer
+    from dativo_sandbox.mariadb_database import MariaDatabase
     from dativo_sandbox.postgres import PostgresServer
     from dativo_sandbox.seaweedfs import SeaweedServer
     from dativo_sandbox.server import Server
@@ -44,6 +46,22 @@ def database(postgres_server: PostgresServer) -> Iterator[Database]:
     name = f"test_{secrets.token_hex(4)}"
     yield postgres_server.create_database(name)
     postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaServer]:
+    """Run a private MariaDB server."""
+    from dativo_sandbox.mariadb import MariaServer  # noqa: PLC0415
+
+    yield from _run(MariaServer())
+
+
+@pytest.fixture
+def mariadb(mariadb_server: MariaServer) -> Iterator[MariaDatabase]:
+    """Create an empty MariaDB database, dropped after the test."""
+    name = f"test_{secrets.token_hex(4)}"
+    yield mariadb_server.create_database(name)
+    mariadb_server.drop_database(name)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Singer tap for MySQL and MariaDB."""
