@@ -56,6 +56,14 @@ PEER_PINS = {
 }
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests have recorded, whichever worker ran them."""
+    for report in terminalreporter.getreports("passed"):
+        for title, line in report.user_properties if report.when == "call" else ():
+            terminalreporter.section(title)
+            terminalreporter.write_line(str(line))
+
+
 @dataclass(frozen=True)
 class Ended:
     """A program that has ended: its exit code, and all that it said on stderr."""

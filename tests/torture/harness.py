@@ -276,15 +276,3 @@ def checksum(rows):
     """Return the number of rows and a hash of them."""
     content = json.dumps(sorted(rows.items())).encode()
     return len(rows), hashlib.sha256(content).hexdigest()
-
-
-@dataclass
-class Totals:
-    """A line at the end of the whole test run."""
-
-    line: str
-
-    def pytest_terminal_summary(self, terminalreporter):
-        """Print it."""
-        terminalreporter.section("torture matrix")
-        terminalreporter.write_line(self.line)
