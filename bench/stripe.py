@@ -140,7 +140,7 @@ def results(customers: int, *, peers: bool) -> t.Iterator[Result]:
     """Measure everybody."""
     for latency in (100, 250):
         yield ours(customers, latency, ("customers",))
-    yield ours(customers // 2, 100, MISSION)
+    yield ours(customers, 100, MISSION)
     if peers:
         for latency in (100, 250):
             yield singer_io(customers // PEERS_SHARE, latency)
@@ -163,7 +163,7 @@ def conditions(load: float, customers: int) -> list[str]:
     pins = json.loads((BENCH / "peers.json").read_text(encoding="utf-8"))
     singer = pins["singer-io-tap-stripe"][0].replace("==", " ")
     return [
-        f"- {customers:,} customers; {customers // 2:,} of each of the four streams, "
+        f"- {customers:,} customers; as many of each of the four streams, "
         "with all lines of invoices and items of subscriptions, which are requests of "
         f"their own; {customers // PEERS_SHARE:,} customers for others",
         f"- {os.cpu_count()} cores, which the simulator shares, load {load:.1f} before "
