@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "core",
-    deadline=None,  # a busy machine decides about time, not the code
+    deadline=None,  # a busy machine decides about clock, not the code
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("core")
@@ -130,18 +130,18 @@ def server():
 
 
 @pytest.fixture
-def time() -> FakeTime:
+def clock() -> FakeTime:
     """Let time pass by sleeping only."""
     return FakeTime()
 
 
 @pytest.fixture
-def client_for(time):
+def client_for(clock):
     """Build clients that know the fake time, and close them after the test."""
     built = []
 
     def build(url, plugin="tap-any", rates=FAST, **options):
-        times = {"clock": time.now, "now": time.now, "sleep": time.sleep}
+        times = {"clock": clock.now, "now": clock.now, "sleep": clock.sleep}
         given = {**times, "chance": lambda: 0.5, **options}
         client = build_client(plugin, url, rates, Options(**given))
         built.append(client)

@@ -36,12 +36,12 @@ KEY = "api.example.com#1f"
 
 
 @pytest.fixture
-def breaker(time):
+def breaker(clock):
     """Build breakers on fake time; `told` lists the transitions."""
 
     def build(policy=POLICY, store=None, key=KEY):
         told = []
-        one = Breaker(key, policy, store, now=time.now, listeners=[told.append])
+        one = Breaker(key, policy, store, now=clock.now, listeners=[told.append])
         one.told = told
         return one
 
@@ -79,16 +79,16 @@ def test_it_opens_at_a_part_of_the_window(breaker, outcomes, phase) -> None:
     assert one.phase is phase
 
 
-def test_old_calls_do_not_count(breaker, time) -> None:
+def test_old_calls_do_not_count(breaker, clock) -> None:
     """What is a minute old has left the window; what is a bit younger has not."""
     one = breaker()
     call(one, False, False, False)
-    time.sleep(60)
+    clock.sleep(60)
     call(one, False, True, True)
     assert one.phase is Phase.CLOSED
     other = breaker()
     call(other, False, False, False)
-    time.sleep(59.9)
+    clock.sleep(59.9)
     call(other, False)
     assert other.phase is Phase.OPEN
 
@@ -114,30 +114,30 @@ def test_it_stays_closed_when_some_calls_are_slow(breaker) -> None:
     assert one.phase is Phase.CLOSED
 
 
-def test_open_it_refuses_until_its_time(breaker, time) -> None:
+def test_open_it_refuses_until_its_time(breaker, clock) -> None:
     """The error says how long, to whom, and exits with 75."""
     one = opened(breaker())
-    time.sleep(4)
+    clock.sleep(4)
     with pytest.raises(BreakerOpenError, match="has failed too often") as caught:
         one.admit()
     error = caught.value
     assert "api.example.com" in str(error)
-    assert (error.retry_after, error.not_before) == (6, time.now() + 6)
+    assert (error.retry_after, error.not_before) == (6, clock.now() + 6)
     assert "not before 2027-01-15T08:00:10Z" in error.hint
     assert error.exit_code == ExitCode.TRY_LATER
     assert "1f" not in str(error)
-    time.sleep(5.9)
+    clock.sleep(5.9)
     with pytest.raises(BreakerOpenError):
         one.admit()
-    time.sleep(0.1)
+    clock.sleep(0.1)
     one.admit()
     assert one.phase is Phase.HALF_OPEN
 
 
-def test_half_open_it_admits_a_few(breaker, time) -> None:
+def test_half_open_it_admits_a_few(breaker, clock) -> None:
     """Two probes, and others may look again in a second."""
     one = opened(breaker())
-    time.sleep(10)
+    clock.sleep(10)
     probes = [one.admit(), one.admit()]
     with pytest.raises(BreakerOpenError) as caught:
         one.admit()
@@ -152,40 +152,40 @@ def test_half_open_it_admits_a_few(breaker, time) -> None:
     assert one.phase is Phase.CLOSED
 
 
-def test_a_failed_probe_opens_again_for_longer(breaker, time) -> None:
+def test_a_failed_probe_opens_again_for_longer(breaker, clock) -> None:
     """10, 20, 35 seconds; success starts from 10 again."""
     one = opened(breaker())
     for wait in (10, 20, 35, 35):
         with pytest.raises(BreakerOpenError) as caught:
             one.admit()
         assert caught.value.retry_after == wait
-        time.sleep(wait)
+        clock.sleep(wait)
         call(one, True, False)
         assert one.phase is Phase.OPEN
     assert one.told[-1].reason == "A probe failed."
-    time.sleep(35)
+    clock.sleep(35)
     call(one, True, True)
     with pytest.raises(BreakerOpenError) as caught:
         opened(one).admit()
     assert caught.value.retry_after == 10
 
 
-def test_a_slow_probe_opens_again(breaker, time) -> None:
+def test_a_slow_probe_opens_again(breaker, clock) -> None:
     """A service that is back but crawls is not back."""
     one = opened(breaker())
-    time.sleep(10)
+    clock.sleep(10)
     call(one, True, seconds=5)
     assert one.phase is Phase.OPEN
     assert one.told[-1].reason == "A probe was slow."
 
 
-def test_calls_from_before_do_not_count_as_probes(breaker, time) -> None:
+def test_calls_from_before_do_not_count_as_probes(breaker, clock) -> None:
     """An answer to a question that was asked long ago says nothing about now."""
     one = breaker()
     early = [one.admit() for _ in range(3)]
     opened(one)
     early[0].record(is_failed=True, seconds=1)
-    time.sleep(10)
+    clock.sleep(10)
     probe = one.admit()
     early[1].record(is_failed=True, seconds=1)
     early[2].release()
@@ -198,10 +198,10 @@ def test_calls_from_before_do_not_count_as_probes(breaker, time) -> None:
     assert one.phase is Phase.CLOSED
 
 
-def test_a_probe_without_outcome_makes_room(breaker, time) -> None:
+def test_a_probe_without_outcome_makes_room(breaker, clock) -> None:
     """A cancelled request is given back, once."""
     one = opened(breaker())
-    time.sleep(10)
+    clock.sleep(10)
     first, second = one.admit(), one.admit()
     first.release()
     first.release()
@@ -216,13 +216,13 @@ def test_a_probe_without_outcome_makes_room(breaker, time) -> None:
     assert one.phase is Phase.HALF_OPEN
 
 
-def test_probes_from_before_do_not_count(breaker, time) -> None:
+def test_probes_from_before_do_not_count(breaker, clock) -> None:
     """A probe that outlasts its phase says nothing about the next one."""
     one = opened(breaker())
-    time.sleep(10)
+    clock.sleep(10)
     late, bad = one.admit(), one.admit()
     bad.record(is_failed=True, seconds=1)
-    time.sleep(20)
+    clock.sleep(20)
     probe = one.admit()
     late.record(is_failed=False, seconds=1)
     assert one.phase is Phase.HALF_OPEN
@@ -232,10 +232,10 @@ def test_probes_from_before_do_not_count(breaker, time) -> None:
     assert one.phase is Phase.CLOSED
 
 
-def test_each_released_probe_makes_room_for_one(breaker, time) -> None:
+def test_each_released_probe_makes_room_for_one(breaker, clock) -> None:
     """Of four probes one is given back: one more goes through, and no other."""
     one = opened(breaker(replace(POLICY, probes=4)))
-    time.sleep(10)
+    clock.sleep(10)
     probes = [one.admit() for _ in range(4)]
     probes[0].release()
     one.admit()
@@ -243,7 +243,7 @@ def test_each_released_probe_makes_room_for_one(breaker, time) -> None:
         one.admit()
 
 
-def test_release_means_nothing_while_closed(breaker, time) -> None:
+def test_release_means_nothing_while_closed(breaker, clock) -> None:
     """It neither counts nor leaves a debt for later probes."""
     one = breaker()
     for _ in range(5):
@@ -251,17 +251,17 @@ def test_release_means_nothing_while_closed(breaker, time) -> None:
     call(one, False, False, False)
     assert one.phase is Phase.CLOSED
     call(one, False)
-    time.sleep(10)
+    clock.sleep(10)
     one.admit()
     one.admit()
     with pytest.raises(BreakerOpenError):
         one.admit()
 
 
-def test_listeners_are_told_of_each_transition(breaker, time) -> None:
+def test_listeners_are_told_of_each_transition(breaker, clock) -> None:
     """Key, both phases and the reason."""
     one = opened(breaker())
-    time.sleep(10)
+    clock.sleep(10)
     call(one, True, True)
     told = [(t.key, t.before.value, t.after.value, t.reason) for t in one.told]
     assert told == [
@@ -293,15 +293,15 @@ def test_a_breaker_without_settings_works() -> None:
     assert 0 < caught.value.retry_after <= 10
 
 
-def test_an_open_breaker_outlives_the_process(breaker, time, tmp_path) -> None:
+def test_an_open_breaker_outlives_the_process(breaker, clock, tmp_path) -> None:
     """The next run waits for the rest, and counts on where the last one stopped."""
     opened(breaker(store=JsonBreakerStore(tmp_path)))
-    time.sleep(7)
+    clock.sleep(7)
     again = breaker(store=JsonBreakerStore(tmp_path))
     with pytest.raises(BreakerOpenError) as caught:
         again.admit()
     assert caught.value.retry_after == 3
-    time.sleep(3)
+    clock.sleep(3)
     again.admit()
     # A run that ends while it probes leaves an open breaker, not one half-way.
     third = breaker(store=JsonBreakerStore(tmp_path))
@@ -312,7 +312,7 @@ def test_an_open_breaker_outlives_the_process(breaker, time, tmp_path) -> None:
     assert caught.value.retry_after == 20
 
 
-def test_the_window_outlives_the_process(breaker, time, tmp_path) -> None:
+def test_the_window_outlives_the_process(breaker, clock, tmp_path) -> None:
     """Runs of two requests each find out together."""
     for _ in range(2):
         one = breaker(store=JsonBreakerStore(tmp_path))
@@ -320,7 +320,7 @@ def test_the_window_outlives_the_process(breaker, time, tmp_path) -> None:
         call(one, False, False)
         one.save()
     assert one.phase is Phase.OPEN
-    time.sleep(10)
+    clock.sleep(10)
     call(one, True, True)
     assert breaker(store=JsonBreakerStore(tmp_path)).phase is Phase.CLOSED
 
@@ -330,11 +330,11 @@ def test_save_without_a_store(breaker) -> None:
     breaker().save()
 
 
-def test_a_clock_that_was_set_back(breaker, time, tmp_path) -> None:
+def test_a_clock_that_was_set_back(breaker, clock, tmp_path) -> None:
     """The breaker stays open for its time, not for the difference."""
     store = JsonBreakerStore(tmp_path)
     opened(breaker(store=store))
-    time.seconds -= 100_000
+    clock.seconds -= 100_000
     with pytest.raises(BreakerOpenError) as caught:
         breaker(store=store).admit()
     assert caught.value.retry_after == 10
@@ -410,10 +410,10 @@ def test_the_file_holds_no_credential(tmp_path, breaker) -> None:
     assert set(content) == {"phase", "opened_at", "openings", "window"}
 
 
-def test_threads_share_it(breaker, time) -> None:
+def test_threads_share_it(breaker, clock) -> None:
     """However many ask at once, no more than the probes go through."""
     one = opened(breaker())
-    time.sleep(10)
+    clock.sleep(10)
     barrier, admitted = threading.Barrier(8), []
 
     def probe() -> None:

@@ -130,17 +130,17 @@ PASSING = [
 
 
 @pytest.mark.parametrize("step", PASSING)
-def test_a_fault_that_passes(client_for, server, time, step) -> None:
+def test_a_fault_that_passes(client_for, server, clock, step) -> None:
     """One more request, after a pause, brings the answer."""
     server.then(step)
     assert ask(client_for(server.url, "tap-google-sheets"), server).json() == {
         "ok": True
     }
     assert len(server.seen) == 2
-    assert len(time.slept) >= 1
+    assert len(clock.slept) >= 1
 
 
-def test_many_requests_through_many_faults(client_for, server, time) -> None:
+def test_many_requests_through_many_faults(client_for, server, clock) -> None:
     """Eight threads get all they ask for, in order, for less than 10 percent more."""
     chance = random.Random(6)  # noqa: S311
     faults = [chance.choice(PASSING) for _ in range(48)]
@@ -158,7 +158,7 @@ def test_many_requests_through_many_faults(client_for, server, time) -> None:
     extra = len(server.seen) - 600
     assert 40 <= extra <= 60
     assert extra == sum(step in PASSING for step in steps[: len(server.seen)])
-    assert time.now() - 1_800_000_000 < 300
+    assert clock.now() - 1_800_000_000 < 300
 
 
 def hang(exchange) -> None:
@@ -258,34 +258,34 @@ def test_a_fault_that_stays(
     assert len(server.seen) == 1
 
 
-def test_patience_ends(client_for, server, time) -> None:
+def test_patience_ends(client_for, server, clock) -> None:
     """Six requests, five pauses that double at random, then exit code 75."""
     server.then_answer(500, times=9)
     with pytest.raises(TryLaterError, match="answered 500") as caught:
         ask(client_for(server.url), server)
     assert caught.value.decision.category is Category.TRANSIENT
     assert len(server.seen) == 6
-    assert time.slept == [0.25, 0.5, 1, 2, 4]
+    assert clock.slept == [0.25, 0.5, 1, 2, 4]
 
 
-def test_a_long_wait_is_for_another_run(client_for, server, time) -> None:
+def test_a_long_wait_is_for_another_run(client_for, server, clock) -> None:
     """Who is asked to wait for hours stops, and says until when."""
     server.then_answer(429, headers={"Retry-After": "7200"})
     with pytest.raises(
         TryLaterError, match="not before 2027-01-15T10:00:00Z"
     ) as caught:
         ask(client_for(server.url), server)
-    assert caught.value.not_before == time.seconds + 7200
-    assert time.slept == []
+    assert caught.value.not_before == clock.seconds + 7200
+    assert clock.slept == []
 
 
-def test_a_day_that_is_used_up(client_for, server, time) -> None:
+def test_a_day_that_is_used_up(client_for, server, clock) -> None:
     """HubSpot's daily limit stops the run at once: no retry can help today."""
     body = {"errorType": "RATE_LIMIT", "policyName": "DAILY", "message": "Enough."}
     server.then_answer(429, body)
     with pytest.raises(TryLaterError, match=r"used up\. Not before 2027-.*Z") as caught:
         ask(client_for(server.url, "tap-hubspot"), server)
-    assert caught.value.not_before == time.seconds + 3600
+    assert caught.value.not_before == clock.seconds + 3600
     assert len(server.seen) == 1
 
 
@@ -302,19 +302,19 @@ def test_stripe_says_whether_to_retry(client_for, server, answer_of_stripe) -> N
     assert len(server.seen) == (2 if answer_of_stripe == "true" else 1)
 
 
-def test_throttling_slows_down_all_requests(client_for, server, time) -> None:
+def test_throttling_slows_down_all_requests(client_for, server, clock) -> None:
     """After a 429 nothing goes before Retry-After, and the rate is halved."""
     server.then_answer(429, headers={"Retry-After": "20"})
     rates = Rates(100, 100, share=1)
     client = client_for(server.url, rates=rates, throttle_scope=lambda *_: GLOBAL)
-    began = time.now()
+    began = clock.now()
     ask(client, server)
-    assert time.now() - began >= 20
+    assert clock.now() - began >= 20
     assert client._limiter.rate() < 100 * (0.5 + 0.021 * 22)
     assert client._limiter.rate("GET /other") == 100
 
 
-def test_a_breaker_that_opens_and_closes(client_for, server, time, caplog) -> None:
+def test_a_breaker_that_opens_and_closes(client_for, server, clock, caplog) -> None:
     """When most fails, requests stop; a probe later finds that all is well again."""
     server.then_answer(500, times=10)
     client = client_for(server.url)
@@ -322,7 +322,7 @@ def test_a_breaker_that_opens_and_closes(client_for, server, time, caplog) -> No
         ask(client, server)
     assert ask(client, server).json() == {"ok": True}
     assert len(server.seen) == 11
-    assert max(time.slept) == pytest.approx(8.4)
+    assert max(clock.slept) == pytest.approx(8.4)
     assert "is open now. 10 of 10 calls failed." in caplog.text
     ask(client, server)
     ask(client, server)
@@ -359,14 +359,14 @@ def test_calls_and_retries_are_told(client_for, server) -> None:
     assert calls[1].decision is None
 
 
-def test_calls_are_counted(client_for, server, time, caplog) -> None:
+def test_calls_are_counted(client_for, server, clock, caplog) -> None:
     """METRIC points in the SDK's shape: each minute and at the end, what was added."""
     caplog.set_level(logging.INFO, "singer_sdk.metrics")
     server.then_answer(500)
     client = client_for(server.url)
     for seconds in (1, 1, 58, 1):
         ask(client, server, endpoint="things")
-        time.sleep(seconds)
+        clock.sleep(seconds)
     ask(client, server, endpoint="things")
     client.close()
     points = [one.args[0].to_dict() for one in caplog.records if "METRIC" in one.msg]
@@ -377,14 +377,14 @@ def test_calls_are_counted(client_for, server, time, caplog) -> None:
     assert counted == [(1, {**bad, "category": "transient"}), (4, good), (1, good)]
 
 
-def test_a_server_that_is_not_there(client_for, server, time) -> None:
+def test_a_server_that_is_not_there(client_for, server, clock) -> None:
     """A refused connection is tried again, then named with the host and no query."""
     server.server_close()
     with pytest.raises(TryLaterError, match="Connection refused") as caught:
         ask(client_for(server.url), server, params={"token": "hidden"})
     assert server.url in str(caught.value)
     assert "hidden" not in str(caught.value)
-    assert len(time.slept) == 5
+    assert len(clock.slept) == 5
 
 
 @pytest.mark.parametrize(
@@ -455,10 +455,10 @@ def test_netrc_is_for_others(client_for, server, tmp_path, monkeypatch) -> None:
     assert server.seen[0].headers["Authorization"] is None
 
 
-def test_processes_share_limits(client_for, server, time, tmp_path) -> None:
+def test_processes_share_limits(client_for, server, clock, tmp_path) -> None:
     """Two clients with one state folder wait for each other."""
     rates = Rates(10, 10, share=1)
     options = {"rates": rates, "state_folder": tmp_path, "shares_limits": True}
     for _ in range(2):
         ask(client_for(server.url, **options), server)
-    assert time.slept == [pytest.approx(0.1, abs=1e-6)]
+    assert clock.slept == [pytest.approx(0.1, abs=1e-6)]

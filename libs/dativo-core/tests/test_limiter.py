@@ -14,30 +14,30 @@ EVEN = Rates(100, 10, {"slow": 1}, share=1)
 
 
 @pytest.fixture(params=["memory", "file"])
-def limiter(request, time, tmp_path):
+def limiter(request, clock, tmp_path):
     """Build limiters on fake time, in this process or over a file."""
 
     def build(rates=EVEN):
         path = tmp_path / "new" / "limits.json"
         store = FileBuckets(path) if request.param == "file" else None
-        return Limiter(rates, store, clock=time.now, sleep=time.sleep)
+        return Limiter(rates, store, clock=clock.now, sleep=clock.sleep)
 
     return build
 
 
-def moments(limiter, time, *endpoints) -> list[float]:
+def moments(limiter, clock, *endpoints) -> list[float]:
     """Return when requests to the endpoints went, in seconds from now."""
-    began = time.now()
+    began = clock.now()
     went = []
     for endpoint in endpoints:
         limiter.acquire(endpoint)
-        went.append(round(time.now() - began, 3))
+        went.append(round(clock.now() - began, 3))
     return went
 
 
-def test_requests_are_evenly_spaced(limiter, time) -> None:
+def test_requests_are_evenly_spaced(limiter, clock) -> None:
     """Ten a second: the first at once, then one each tenth of a second."""
-    assert moments(limiter(), time, *"aaaa") == [0, 0.1, 0.2, 0.3]
+    assert moments(limiter(), clock, *"aaaa") == [0, 0.1, 0.2, 0.3]
 
 
 def test_what_was_waited_is_told(limiter) -> None:
@@ -46,91 +46,93 @@ def test_what_was_waited_is_told(limiter) -> None:
     assert [round(one.acquire("a").waited, 3) for _ in range(2)] == [0, 0.1]
 
 
-def test_endpoints_have_their_own_rates(limiter, time) -> None:
+def test_endpoints_have_their_own_rates(limiter, clock) -> None:
     """One endpoint does not wait for another, but for the rate of all."""
-    assert moments(limiter(), time, *"abcd") == [0, 0.01, 0.02, 0.03]
-    assert moments(limiter(), time, "slow", "e", "slow")[2] == pytest.approx(1, abs=0.1)
+    assert moments(limiter(), clock, *"abcd") == [0, 0.01, 0.02, 0.03]
+    assert moments(limiter(), clock, "slow", "e", "slow")[2] == pytest.approx(
+        1, abs=0.1
+    )
 
 
-def test_without_a_window_a_pause_is_not_made_up_for(limiter, time) -> None:
+def test_without_a_window_a_pause_is_not_made_up_for(limiter, clock) -> None:
     """After a silence they are spaced as before."""
     one = limiter()
-    moments(one, time, *"aaa")
-    time.sleep(60)
-    assert moments(one, time, *"aaa") == [0, 0.1, 0.2]
+    moments(one, clock, *"aaa")
+    clock.sleep(60)
+    assert moments(one, clock, *"aaa") == [0, 0.1, 0.2]
 
 
-def test_within_the_window_a_pause_is_made_up_for(limiter, time) -> None:
+def test_within_the_window_a_pause_is_made_up_for(limiter, clock) -> None:
     """At twice the rate, until as many went as are counted together."""
     one = limiter(Rates(100, 10, share=1, window=0.5))
-    assert moments(one, time, *"aaaaaaa") == [0, 0.05, 0.1, 0.15, 0.2, 0.5, 0.55]
+    assert moments(one, clock, *"aaaaaaa") == [0, 0.05, 0.1, 0.15, 0.2, 0.5, 0.55]
 
 
-def test_each_bucket_has_a_window_of_its_own(limiter, time) -> None:
+def test_each_bucket_has_a_window_of_its_own(limiter, clock) -> None:
     """As many as are allowed there; those of all endpoints are counted together."""
     one = limiter(Rates(8, 5, {"slow": 2}, share=1, window=1))
-    assert moments(one, time, "slow", "slow", "slow") == [0, 0.25, 1]
-    time.sleep(60)
-    went = moments(one, time, *"abababababab")
+    assert moments(one, clock, "slow", "slow", "slow") == [0, 0.25, 1]
+    clock.sleep(60)
+    went = moments(one, clock, *"abababababab")
     assert went[7] == pytest.approx(7 / 16, abs=0.01)
     assert went[8:] == pytest.approx([1 + n / 16 for n in range(4)], abs=0.01)
 
 
-def test_who_comes_late_loses_nothing(limiter, time) -> None:
+def test_who_comes_late_loses_nothing(limiter, clock) -> None:
     """A busy machine wakes up late each time, and the rate is what it is."""
     one = limiter(Rates(100, 10, share=1, window=1))
-    began = time.now()
+    began = clock.now()
     for _ in range(101):
         one.acquire("a")
-        time.sleep(0.005)
-    assert time.now() - began == pytest.approx(10, abs=0.02)
+        clock.sleep(0.005)
+    assert clock.now() - began == pytest.approx(10, abs=0.02)
 
 
 @pytest.mark.parametrize(
     ("took", "next_two"), [(0.7, [1.25, 1.5625]), (0.9, [1.4, 1.7125]), (3, [3, 3.5])]
 )
-def test_a_request_counts_from_when_it_arrives(limiter, time, took, next_two) -> None:
+def test_a_request_counts_from_when_it_arrives(limiter, clock, took, next_two) -> None:
     """What was held up by more than the share leaves room for makes others later."""
     one = limiter(Rates(100, 2, share=0.8, window=1))
     usual = one.acquire("a")
-    time.sleep(0.5)
+    clock.sleep(0.5)
     one.answered("a", usual)
-    time.sleep(60)
+    clock.sleep(60)
     [late, _] = [one.acquire("a") for _ in range(2)]
-    time.sleep(late.at + took - time.now())
+    clock.sleep(late.at + took - clock.now())
     one.answered("a", late)
     went = [one.acquire("a").at - late.at for _ in range(2)]
     assert went == pytest.approx(next_two, abs=0.001)
 
 
-def test_an_answer_to_what_is_long_forgotten_changes_nothing(limiter, time) -> None:
+def test_an_answer_to_what_is_long_forgotten_changes_nothing(limiter, clock) -> None:
     """Neither the bucket of its endpoint nor that of all."""
     one = limiter()
     old = one.acquire("a")
-    time.sleep(5)
+    clock.sleep(5)
     one.acquire("a")
     one.answered("a", old)
-    assert moments(one, time, *"aa") == [0.1, 0.2]
+    assert moments(one, clock, *"aa") == [0.1, 0.2]
 
 
-def test_a_lower_rate_has_a_longer_window(limiter, time) -> None:
+def test_a_lower_rate_has_a_longer_window(limiter, clock) -> None:
     """After a refusal, as many requests go in twice the time."""
     one = limiter(Rates(100, 10, share=1, window=0.5))
     one.throttled("a")
-    assert moments(one, time, *"aaaaaa")[-1] == pytest.approx(1, abs=0.03)
+    assert moments(one, clock, *"aaaaaa")[-1] == pytest.approx(1, abs=0.03)
 
 
 @pytest.mark.parametrize("window", [0, 0.1, 1])
 @pytest.mark.parametrize("pauses", [(), (0.3,), (0.9, 0.01, 0.2)])
-def test_no_window_of_a_second_overflows(limiter, time, window, pauses) -> None:
+def test_no_window_of_a_second_overflows(limiter, clock, window, pauses) -> None:
     """With nine tenths of 25 a second, 26 never fit into any second."""
     one = limiter(Rates(100, 25, share=0.9, window=window))
     went = []
     for number in range(200):
         one.acquire("a")
-        went.append(time.now())
+        went.append(clock.now())
         if pauses and number % 7 == 0:
-            time.sleep(pauses[number % len(pauses)])
+            clock.sleep(pauses[number % len(pauses)])
     most = max(sum(at <= later < at + 1 for later in went) for at in went)
     assert most <= 25
     if not pauses:
@@ -154,50 +156,50 @@ def test_a_refusal_may_tell_its_scope(limiter, scope) -> None:
     assert (one.rate("a"), one.rate()) == ((5, 100) if scope == "a" else (10, 50))
 
 
-def test_refusals_at_once_are_one_reason(limiter, time) -> None:
+def test_refusals_at_once_are_one_reason(limiter, clock) -> None:
     """Eight requests under way are refused, and the rate is halved once."""
     one = limiter()
     for _ in range(8):
         one.throttled("a")
     assert one.rate("a") == 5
-    time.sleep(1.1)
+    clock.sleep(1.1)
     one.throttled("a")
     assert one.rate("a") == pytest.approx(2.5, abs=0.05)
 
 
-def test_the_rate_has_a_floor_and_recovers(limiter, time) -> None:
+def test_the_rate_has_a_floor_and_recovers(limiter, clock) -> None:
     """It never falls to nothing, and grows by two percent of the whole a second."""
     one = limiter()
     for _ in range(20):
         one.throttled("a")
-        time.sleep(1.001)
+        clock.sleep(1.001)
     assert one.rate("a") == pytest.approx(10 * 0.02, rel=0.02)
-    time.sleep(10)
+    clock.sleep(10)
     assert one.rate("a") == pytest.approx(10 * 0.22, rel=0.02)
-    time.sleep(100)
+    clock.sleep(100)
     assert (one.rate("a"), one.rate()) == (10, 100)
 
 
-def test_the_floor_is_each_bucket_s_own(limiter, time) -> None:
+def test_the_floor_is_each_bucket_s_own(limiter, clock) -> None:
     """A slow endpoint may become slower than others."""
     one = limiter()
     for _ in range(20):
         one.throttled("slow")
-        time.sleep(1.001)
+        clock.sleep(1.001)
     assert one.rate("slow") == pytest.approx(0.02, rel=0.02)
     assert one.rate() == pytest.approx(2, rel=0.02)
 
 
-def test_requests_do_not_hasten_recovery(limiter, time) -> None:
+def test_requests_do_not_hasten_recovery(limiter, clock) -> None:
     """The rate grows with time, however often it is looked at."""
     one = limiter()
     for _ in range(3):
         one.throttled("a")
-        time.sleep(1.001)
-    began = time.now()
+        clock.sleep(1.001)
+    began = clock.now()
     for _ in range(8):
         one.acquire("a")
-    grown = 0.2 * (time.now() - began)
+    grown = 0.2 * (clock.now() - began)
     assert one.rate("a") == pytest.approx(1.25 + grown, abs=0.05)
 
 
@@ -207,49 +209,49 @@ def test_a_share_is_for_all_buckets() -> None:
     assert [rates.ceiling(name) for name in (GLOBAL, "a", "slow")] == [50, 5, 0.5]
 
 
-def test_a_refusal_without_retry_after_blocks_nothing(limiter, time) -> None:
+def test_a_refusal_without_retry_after_blocks_nothing(limiter, clock) -> None:
     """The rate alone is lowered."""
     one = limiter()
     one.throttled("a")
-    assert moments(one, time, "a", "a") == [0, pytest.approx(0.2, abs=0.01)]
+    assert moments(one, clock, "a", "a") == [0, pytest.approx(0.2, abs=0.01)]
 
 
-def test_nothing_goes_before_retry_after(limiter, time) -> None:
+def test_nothing_goes_before_retry_after(limiter, clock) -> None:
     """Other requests wait as well; a shorter wish does not cut a longer one short."""
     one = limiter()
     one.throttled("a", 30, "a")
     one.throttled("a", 2, "a")
-    assert moments(one, time, "b", "a") == [0, 30]
+    assert moments(one, clock, "b", "a") == [0, 30]
     one.throttled("a", 30, GLOBAL)
-    assert moments(one, time, "b") == [30]
+    assert moments(one, clock, "b") == [30]
 
 
-def test_a_clock_that_was_set_back(limiter, time) -> None:
+def test_a_clock_that_was_set_back(limiter, clock) -> None:
     """The buckets start anew instead of waiting for the difference."""
     one = limiter()
-    moments(one, time, *"aa")
+    moments(one, clock, *"aa")
     one.throttled("a", 30)
-    time.seconds -= 100_000
-    assert moments(one, time, *"aa") == [0, 0.1]
+    clock.seconds -= 100_000
+    assert moments(one, clock, *"aa") == [0, 0.1]
 
 
-def test_threads_share_the_rate(limiter, time) -> None:
+def test_threads_share_the_rate(limiter, clock) -> None:
     """Forty requests of eight threads take as long as those of one."""
     one = limiter()
-    began = time.now()
+    began = clock.now()
     for _ in ordered(range(40), lambda _: one.acquire("a"), workers=8, ahead=40):
         pass
-    assert time.now() - began == pytest.approx(3.9, abs=0.01)
+    assert clock.now() - began == pytest.approx(3.9, abs=0.01)
 
 
-def test_processes_share_a_file(time, tmp_path) -> None:
+def test_processes_share_a_file(clock, tmp_path) -> None:
     """Limiters that name the same file take turns; it is for its owner only."""
     path = tmp_path / "new" / "folder" / "limits.json"
 
     def build():
-        return Limiter(EVEN, FileBuckets(path), clock=time.now, sleep=time.sleep)
+        return Limiter(EVEN, FileBuckets(path), clock=clock.now, sleep=clock.sleep)
 
-    went = [moments(build(), time, "a")[0] for _ in range(3)]
+    went = [moments(build(), clock, "a")[0] for _ in range(3)]
     assert went == [0, 0.1, 0.1]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -259,12 +261,12 @@ def test_processes_share_a_file(time, tmp_path) -> None:
 @pytest.mark.parametrize(
     "content", ["{", "[1]", '{"a": [1, 2, 3, 4]}', '{"a": [1, 2, 3, 4, 5, []]}', "[]"]
 )
-def test_a_damaged_file_is_an_empty_one(time, tmp_path, content) -> None:
+def test_a_damaged_file_is_an_empty_one(clock, tmp_path, content) -> None:
     """It is written anew."""
     path = tmp_path / "limits.json"
     path.write_text(content + " " * 500)
-    one = Limiter(EVEN, FileBuckets(path), clock=time.now, sleep=time.sleep)
-    assert moments(one, time, *"aa") == [0, 0.1]
+    one = Limiter(EVEN, FileBuckets(path), clock=clock.now, sleep=clock.sleep)
+    assert moments(one, clock, *"aa") == [0, 0.1]
     assert set(json.loads(path.read_text())) == {"a", GLOBAL}
 
 

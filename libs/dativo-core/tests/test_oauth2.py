@@ -26,13 +26,13 @@ def grant_for(server, **options):
 
 
 @pytest.fixture
-def oauth_for(client_for, server, time):
+def oauth_for(client_for, server, clock):
     """Build an `Auth` whose token endpoint is the scripted server."""
 
     def build(grant=None, store=None):
         client = client_for(server.url, source="oauth")
         grant = grant or grant_for(server, refresh_token="refresh-1")
-        return OAuth2(grant, client.send, store, now=time.now, chance=lambda: 0)
+        return OAuth2(grant, client.send, store, now=clock.now, chance=lambda: 0)
 
     return build
 
@@ -87,26 +87,26 @@ def test_a_public_app_has_no_secret(server, oauth_for) -> None:
     ("expires_in", "useful"),
     [(3600, 3300), (1000, 800), ("1000", 800), (None, 1500), ("soon", 1500)],
 )
-def test_tokens_are_renewed_early(server, oauth_for, time, expires_in, useful) -> None:
+def test_tokens_are_renewed_early(server, oauth_for, clock, expires_in, useful) -> None:
     """Five minutes before the end, or a fifth of the lifetime if that is less."""
     tokens(server, {"expires_in": expires_in}, {})
     one = oauth_for()
     assert one.token() == "access-1"
-    time.sleep(useful - 1)
+    clock.sleep(useful - 1)
     assert one.token() == "access-1"
-    time.sleep(1)
+    clock.sleep(1)
     assert one.token() == "access-2"
     assert len(server.seen) == 2
 
 
-def test_chance_spreads_renewals(server, client_for, time) -> None:
+def test_chance_spreads_renewals(server, client_for, clock) -> None:
     """Not all processes come at the same second, and none comes too late."""
     tokens(server, {})
     send = client_for(server.url).send
     grant = grant_for(server, refresh_token="refresh-1")
-    one = OAuth2(grant, send, now=time.now, chance=lambda: 0.9999)
+    one = OAuth2(grant, send, now=clock.now, chance=lambda: 0.9999)
     one.token()
-    assert one._token.renew_at == pytest.approx(time.now() + 3450, abs=0.1)
+    assert one._token.renew_at == pytest.approx(clock.now() + 3450, abs=0.1)
 
 
 def test_one_request_for_many_threads(server, oauth_for) -> None:
@@ -209,13 +209,13 @@ def test_an_answer_without_token(server, oauth_for, content) -> None:
         oauth_for().token()
 
 
-def test_rotated_tokens_are_used_next(server, oauth_for, time) -> None:
+def test_rotated_tokens_are_used_next(server, oauth_for, clock) -> None:
     """In this process and, with a file, in the next."""
     tokens(server, {"refresh_token": "refresh-2"}, {"refresh_token": "refresh-3"}, {})
     one = oauth_for()
     for _ in range(3):
         one.token()
-        time.sleep(HOUR)
+        clock.sleep(HOUR)
     used = [form["refresh_token"] for form in forms(server)]
     assert used == ["refresh-1", "refresh-2", "refresh-3"]
 

@@ -50,11 +50,11 @@ def failed(decision=FAULT, times=1, **options):
 
 
 @pytest.fixture
-def retrier(time):
+def retrier(clock):
     """Build a retrier on fake time, half way between all chances."""
 
     def build(policy=POLICY, budget=None, **options):
-        times = {"clock": time.now, "now": time.now, "sleep": time.sleep}
+        times = {"clock": clock.now, "now": clock.now, "sleep": clock.sleep}
         budget = budget or RetryBudget(0, 1000)
         return Retrier(policy, budget, **{**times, "chance": lambda: 0.5, **options})
 
@@ -113,24 +113,24 @@ def test_defaults() -> None:
     assert policy.spread == 0.1
 
 
-def test_what_succeeds_is_done_once(retrier, time) -> None:
+def test_what_succeeds_is_done_once(retrier, clock) -> None:
     """No pause, no second call."""
     assert retrier().call(Work()) == 1
-    assert time.slept == []
+    assert clock.slept == []
 
 
-def test_what_fails_is_done_again(retrier, time) -> None:
+def test_what_fails_is_done_again(retrier, clock) -> None:
     """Pauses double; the result is that of the call that succeeded."""
     assert retrier().call(Work(*failed(times=3))) == 4
-    assert time.slept == [1, 2, 4]
+    assert clock.slept == [1, 2, 4]
 
 
-def test_attempts_are_counted(retrier, time) -> None:
+def test_attempts_are_counted(retrier, clock) -> None:
     """After the last attempt the error of the fault is raised, without a pause."""
     work = Work(*failed(times=9))
     with pytest.raises(DativoError, match="gave up"):
         retrier().call(work)
-    assert (work.calls, len(time.slept)) == (4, 3)
+    assert (work.calls, len(clock.slept)) == (4, 3)
 
 
 @pytest.mark.parametrize(("most", "calls"), [(1, 1), (2, 2), (4, 4), (9, 4)])
@@ -143,11 +143,11 @@ def test_a_rule_may_allow_fewer_attempts(retrier, most, calls) -> None:
     assert work.calls == calls
 
 
-def test_other_errors_pass(retrier, time) -> None:
+def test_other_errors_pass(retrier, clock) -> None:
     """What is no AttemptError is not repeated."""
     with pytest.raises(KeyError):
         retrier().call(Work(KeyError("k")))
-    assert time.slept == []
+    assert clock.slept == []
 
 
 def test_an_attempt_says_why_it_failed() -> None:
@@ -155,61 +155,61 @@ def test_an_attempt_says_why_it_failed() -> None:
     assert str(failed()[0]) == "It broke."
 
 
-def test_what_was_not_sent_does_not_count(retrier, time) -> None:
+def test_what_was_not_sent_does_not_count(retrier, clock) -> None:
     """A breaker's refusals cost neither attempts nor budget."""
     budget = RetryBudget(0, 0)
     refused = failed(after(3), times=8, is_sent=False)
     assert retrier(budget=budget).call(Work(*refused)) == 9
-    assert time.slept == [pytest.approx(3.15)] * 8
+    assert clock.slept == [pytest.approx(3.15)] * 8
 
 
-def test_the_deadline_is_for_the_whole_call(retrier, time) -> None:
+def test_the_deadline_is_for_the_whole_call(retrier, clock) -> None:
     """A pause that leads beyond it is not begun, and the error says until when."""
-    began = time.now()
+    began = clock.now()
     work = Work(*failed(after(40), times=9))
     with pytest.raises(TryLaterError, match=r"R\. That is longer than") as caught:
         retrier().call(work)
     assert work.calls == 3
-    assert time.slept == [42, 42]
+    assert clock.slept == [42, 42]
     assert caught.value.not_before == began + 84 + 42
     assert f"not before {moment(began + 126)}" in str(caught.value)
     assert caught.value.decision.retry_after == 40
     assert str(caught.value.__cause__) == "gave up"
 
 
-def test_a_pause_that_ends_at_the_deadline_is_made(retrier, time) -> None:
+def test_a_pause_that_ends_at_the_deadline_is_made(retrier, clock) -> None:
     """The deadline itself is in time."""
     policy = RetryPolicy(4, base_seconds=2, cap_seconds=9, deadline_seconds=42)
     assert retrier(policy).call(Work(*failed(after(40)))) == 2
-    assert time.slept == [42]
+    assert clock.slept == [42]
 
 
-def test_slow_work_uses_up_the_deadline(retrier, time) -> None:
+def test_slow_work_uses_up_the_deadline(retrier, clock) -> None:
     """The time that attempts take counts too."""
 
     def slow():
-        time.sleep(60)
+        clock.sleep(60)
         raise failed()[0]
 
     with pytest.raises(TryLaterError):
         retrier().call(slow)
-    assert time.slept == [60, 1, 60]
+    assert clock.slept == [60, 1, 60]
 
 
-def test_not_before_is_that_of_the_fault(retrier, time) -> None:
+def test_not_before_is_that_of_the_fault(retrier, clock) -> None:
     """The provider's own time goes before one that was computed."""
-    decision = after(1000, not_before=time.now() + 1000)
+    decision = after(1000, not_before=clock.now() + 1000)
     with pytest.raises(TryLaterError) as caught:
         retrier().call(Work(*failed(decision)))
-    assert caught.value.not_before == time.now() + 1000
+    assert caught.value.not_before == clock.now() + 1000
 
 
-def test_hooks_are_told_before_the_pause(time, retrier) -> None:
+def test_hooks_are_told_before_the_pause(clock, retrier) -> None:
     """Each hook gets the number of the attempt, the pause and the decision."""
     told = []
 
     def hook(retry) -> None:
-        told.append((retry, len(time.slept)))
+        told.append((retry, len(clock.slept)))
 
     retrier(hooks=[hook, hook]).call(Work(*failed(times=2)))
     first, second = Retry(1, 1, FAULT), Retry(2, 2, FAULT)
@@ -241,7 +241,7 @@ def test_the_budget_by_default() -> None:
     assert sum(budget.withdraw() for _ in range(500)) == 100
 
 
-def test_the_budget_ends_retries(retrier, time) -> None:
+def test_the_budget_ends_retries(retrier, clock) -> None:
     """When it is spent, a fault is final; other calls earn the next retry."""
     budget = RetryBudget(ratio=0.25, reserve=1)
     work = Work(*failed(times=9))
@@ -251,7 +251,7 @@ def test_the_budget_ends_retries(retrier, time) -> None:
     for _ in range(3):
         retrier(budget=budget).call(Work())
     assert retrier(budget=budget).call(Work(*failed())) == 2
-    assert len(time.slept) == 2
+    assert len(clock.slept) == 2
 
 
 def test_throttling_costs_no_budget(retrier) -> None:

@@ -42,7 +42,7 @@ def typed(
     arrays: list[pa.Array] = []
     fits: pa.Array | None = None
     for column, field in zip(batch.columns, schema, strict=True):
-        array, fit = _column(_storage(column), field.type)
+        array, fit = _column(storage(column), field.type)
         arrays.append(array)
         if fit is not None:
             fits = _both(fits, fit)
@@ -52,7 +52,8 @@ def typed(
     return rows.filter(fits), batch.filter(pc.invert(fits))
 
 
-def _storage(column: pa.Array) -> pa.Array:
+def storage(column: pa.Array) -> pa.Array:
+    """Return what an extension type stores; of other types, the column itself."""
     is_extension = isinstance(column.type, pa.BaseExtensionType)
     return column.storage if is_extension else column
 
@@ -211,7 +212,7 @@ def recorded(column: pa.Array) -> pa.Array:
     Infinite moments lie beyond any year; they and years before 1 get the database's
     own spelling.
     """
-    array = _storage(column)
+    array = storage(column)
     spell = _SPELLINGS.get(str(array.type).partition("[")[0])
     if array is not column:  # a decimal, which says nan for NaN
         return pa.array(

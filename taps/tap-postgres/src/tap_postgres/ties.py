@@ -35,7 +35,7 @@ def cut(
     for batch in batches:
         rest = batch
         if end is not None and count >= rows:
-            tied = _tied(_plain(batch.column(column)), _plain(end.column(column))[0])
+            tied = _tied(batch.column(column), end.column(column))
             value = last_ordinary(end, column)
             if tied < batch.num_rows and value is not None:
                 if tied:
@@ -47,18 +47,15 @@ def cut(
         end = rest.slice(rest.num_rows - 1)
 
 
-def _tied(values: pa.Array, last: pa.Scalar) -> int:
+def _tied(values: pa.Array, last: pa.Array) -> int:
     """Count the first values that are the same as the one before them."""
     import pyarrow.compute as pc  # noqa: PLC0415 heavy, and taps start without it
+    from dativo_core.typed_columns import storage  # noqa: PLC0415
 
-    is_other = pc.fill_null(pc.not_equal(values, last), fill_value=True)
+    is_other = pc.not_equal(storage(values), storage(last)[0])
+    is_other = pc.fill_null(is_other, fill_value=True)
     first = int(pc.index(is_other, value=True).as_py())
     return len(values) if first < 0 else first
-
-
-def _plain(values: pa.Array) -> pa.Array:
-    """Return what can be compared: numbers come as a type of their own."""
-    return getattr(values, "storage", values)
 
 
 def last_ordinary(batch: pa.RecordBatch, column: str, otherwise: t.Any = None) -> t.Any:
