@@ -32,15 +32,24 @@ def write(dsn: str, table: tables.Table, output: str) -> None:
 
 
 def read(dsn: str, table: tables.Table) -> Iterator[pa.RecordBatch]:
-    """Yield the table with exact decimals, which the driver gives as text."""
+    """Yield the table with exact decimals."""
     digits = {column.name: column.digits for column in table.columns}
     with postgresql.connect(dsn) as connection, connection.cursor() as cursor:
         hint = {"adbc.postgresql.batch_size_hint_bytes": BATCH_BYTES}
         cursor.adbc_statement.set_options(**hint)
-        cursor.execute(f"SELECT * FROM {table.name}")  # noqa: S608 our own name
+        cursor.execute(query(table))
         with cursor.fetch_record_batch() as reader:
             for batch in reader:
                 yield plain(batch, digits)
+
+
+def query(table: tables.Table) -> str:
+    """Ask for numerics as text, which the server makes faster than the driver."""
+    columns = (
+        f"{column.name}::text" if column.digits else column.name
+        for column in table.columns
+    )
+    return f"SELECT {', '.join(columns)} FROM {table.name}"  # noqa: S608 our own names
 
 
 def plain(
@@ -58,7 +67,7 @@ def _plain(column: pa.Array, digits: tuple[int, int] | None) -> pa.Array:
     stored = getattr(column, "storage", column)
     if digits is None:
         return stored
-    return stored.cast(pa.string()).cast(pa.decimal128(*digits))
+    return stored.cast(pa.decimal128(*digits))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ it: `recorded` makes of each column what the RECORD would carry.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import typing as t
 from datetime import date, datetime, time
@@ -42,7 +43,7 @@ def typed(
     arrays: list[pa.Array] = []
     fits: pa.Array | None = None
     for column, field in zip(batch.columns, schema, strict=True):
-        array, fit = _column(storage(column), field.type)
+        array, fit = _column(column, field.type)
         arrays.append(array)
         if fit is not None:
             fits = _both(fits, fit)
@@ -50,12 +51,6 @@ def typed(
     if fits is None:
         return rows, None
     return rows.filter(fits), batch.filter(pc.invert(fits))
-
-
-def storage(column: pa.Array) -> pa.Array:
-    """Return what an extension type stores; of other types, the column itself."""
-    is_extension = isinstance(column.type, pa.BaseExtensionType)
-    return column.storage if is_extension else column
 
 
 def _column(array: pa.Array, wanted: pa.DataType) -> Typed:
@@ -133,15 +128,48 @@ _LIMITS = {
 
 
 def _lists(text: pa.Array, wanted: pa.DataType) -> Typed:
-    values = text.to_pylist()
-    try:
-        return pa.array([_list(value, wanted) for value in values], wanted), None
-    except _UNFIT:
-        pass
-    single = [_single(value, wanted) for value in values]
+    for parse in (_parsed_lists, _read_lists):
+        with contextlib.suppress(*_UNFIT):
+            return parse(text, wanted), None
+    single = [_single(value, wanted) for value in text.to_pylist()]
     fits = pa.array([one is not None for one in single], pa.bool_())
     none = pa.nulls(1, wanted)
     return pa.concat_arrays([one or none for one in single]), fits
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether Arrow's own parser takes what JSON has of that type, and only that."""
+    if pa.types.is_list(kind):
+        return _is_plain(kind.value_type)
+    return str(kind) in _PLAIN
+
+
+def _parsed_lists(text: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Let Arrow parse them, which knows no names of numbers, and none of bytes."""
+    import pyarrow.json as pj  # noqa: PLC0415 only where there are lists
+
+    if not len(text):
+        return pa.array([], wanted)
+    if not _is_plain(wanted):
+        raise TypeError(str(wanted))
+    known = pc.fill_null(text, "null")
+    lines = pc.binary_join_element_wise('{"v":', known, "}\n", "")
+    size = pc.sum(pc.binary_length(lines)).as_py()
+    # Arrow lays texts end to end, which makes a document of them.
+    document = pa.BufferReader(lines.buffers()[2].slice(0, size))
+    table = pj.read_json(
+        document,
+        pj.ReadOptions(use_threads=False, block_size=size + 1),
+        pj.ParseOptions(
+            explicit_schema=pa.schema([("v", wanted)]),
+            unexpected_field_behavior="error",
+        ),
+    )
+    return table.column(0).combine_chunks()
+
+
+def _read_lists(text: pa.Array, wanted: pa.DataType) -> pa.Array:
+    return pa.array([_list(value, wanted) for value in text.to_pylist()], wanted)
 
 
 _UNFIT = (pa.ArrowException, ArithmeticError, TypeError, ValueError)
@@ -191,6 +219,7 @@ def _decimal(value: str) -> Decimal:
     return number
 
 
+_PLAIN = frozenset({"bool", "int32", "int64", "float", "double", "string"})
 _PARTS: dict[str, Callable[[t.Any], t.Any]] = {
     "bool": _exactly(bool),
     "int32": _exactly(int),
@@ -212,21 +241,13 @@ def recorded(column: pa.Array) -> pa.Array:
     Infinite moments lie beyond any year; they and years before 1 get the database's
     own spelling.
     """
-    array = storage(column)
-    spell = _SPELLINGS.get(str(array.type).partition("[")[0])
-    if array is not column:  # a decimal, which says nan for NaN
-        return pa.array(
-            [_NAMES.get(text, text) for text in array.to_pylist()], pa.string()
-        )
+    spell = _SPELLINGS.get(str(column.type).partition("[")[0])
     if spell is None:
-        return array
-    raw = array.to_pylist() if pa.types.is_binary(array.type) else _numbers(array)
-    zone = getattr(array.type, "tz", None)
+        return column
+    raw = column.to_pylist() if pa.types.is_binary(column.type) else _numbers(column)
+    zone = getattr(column.type, "tz", None)
     texts = [None if value is None else spell(value, zone) for value in raw]
     return pa.array(texts, pa.string())
-
-
-_NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def _numbers(array: pa.Array) -> list[int | None]:

@@ -159,7 +159,6 @@ RULES: tuple[Rule, ...] = (
         policy="Digit for digit; NaN and infinity go to the dead letters of a decimal.",
         finite="{c} NOT IN ('NaN', 'Infinity', '-Infinity')",
         cursor=True,
-        native="{c}",
     ),
     Rule(
         types=("money",),

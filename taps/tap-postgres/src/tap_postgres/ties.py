@@ -50,9 +50,8 @@ def cut(
 def _tied(values: pa.Array, last: pa.Array) -> int:
     """Count the first values that are the same as the one before them."""
     import pyarrow.compute as pc  # noqa: PLC0415 heavy, and taps start without it
-    from dativo_core.typed_columns import storage  # noqa: PLC0415
 
-    is_other = pc.not_equal(storage(values), storage(last)[0])
+    is_other = pc.not_equal(values, last[0])
     is_other = pc.fill_null(is_other, fill_value=True)
     first = int(pc.index(is_other, value=True).as_py())
     return len(values) if first < 0 else first
