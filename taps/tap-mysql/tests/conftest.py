@@ -27,6 +27,20 @@ class Source(TappedDatabase):
         with contextlib.closing(connection), connection.cursor() as cursor:
             yield cursor.execute
 
+    @contextlib.contextmanager
+    def globally(self, **settings):
+        """Set what new sessions begin with; put back what it was."""
+        names = [*settings]
+        listed = ", ".join(f"@@GLOBAL.{name}" for name in names)
+        [before] = self.database.query(f"SELECT {listed}")
+        try:
+            for name, value in settings.items():
+                self.sql(f"SET GLOBAL {name} = {value!r}")
+            yield
+        finally:
+            for name, value in zip(names, before, strict=True):
+                self.sql(f"SET GLOBAL {name} = {value!r}")
+
 
 @pytest.fixture
 def source(mariadb):

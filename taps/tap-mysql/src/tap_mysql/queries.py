@@ -27,13 +27,16 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?")
 
 # The rest of a pipeline may take its time to read on: a commit, a slow disk. The parts
-# for MariaDB and for MySQL alone lift a limit on the time of a statement.
+# for MariaDB and for MySQL alone lift limits on the time of a statement and of a
+# transaction. `sql_select_limit` would cut an answer without a word.
 SESSION = (
     "SET SESSION sql_mode = ''",
     "SET SESSION time_zone = '+00:00'",
     "SET SESSION net_write_timeout = 3600, net_read_timeout = 3600, "
     "wait_timeout = 28800 /*M!100100 , max_statement_time = 0 */ "
-    "/*!50708 , max_execution_time = 0 */",
+    "/*M!100300 , idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0 "
+    "*/ /*!50708 , max_execution_time = 0 */",
+    "SET SESSION sql_select_limit = 18446744073709551615, sql_big_selects = 1",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
 )
 BEGIN = ("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",)
