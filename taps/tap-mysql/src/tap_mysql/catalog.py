@@ -138,6 +138,16 @@ def tables(answers: Answers, options: Options) -> list[Table]:
     return found
 
 
+def closed(answers: Answers) -> dict[Name, bool]:
+    """Return the tables of which no column is seen, and whether they are views."""
+    readable = {(schema, name) for schema, name, *_ in answers.columns}
+    return {
+        (schema, name): bool(is_view)
+        for schema, name, is_view, *_ in answers.tables
+        if (schema, name) not in readable
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the server says of a table as a whole."""

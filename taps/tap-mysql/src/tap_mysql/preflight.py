@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from dativo_core.errors import CredentialsError
+from dativo_core.sql.preflight import (
+    LONG_SECONDS,
+    Complaint,
+    about_cursors,
+    about_encryption,
+    about_keys,
+    about_reading,
+    about_version,
+    listed,
+    listed_names,
+    qualified,
+)
 
-from tap_mysql.queries import DIALECT
+from tap_mysql.queries import DIALECT, quote_literal
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_mysql.catalog import Table
-    from tap_mysql.client import Client
+    from dativo_core.sql.preflight import Examined
+    from dativo_core.sql.relation import Relation
+
+    from tap_mysql.catalog import Name, Table
 
 _OLDEST = {"MySQL": (5, 7), "MariaDB": (10, 6)}
 _PACKET_BYTES = 64 * 2**20
-_NAMED = 5
-
-_FACTS = """
-SELECT VERSION(), CURRENT_USER(), @@max_allowed_packet, @@global.read_only,
-       CONVERT_TZ('2024-07-01', '+00:00', 'Europe/Moscow') IS NULL
-"""
-_CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
-_TRANSACTIONS = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1"
+# Of all modes, those that change what a query gives.
+_MODES = (
+    "NO_UNSIGNED_SUBTRACTION",
+    "PAD_CHAR_TO_FULL_LENGTH",
+    "TIME_ROUND_FRACTIONAL",
+    "TIME_TRUNCATE_FRACTIONAL",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,111 +46,209 @@ class Facts:
 
     Attributes:
         user: As grants name it, `name@host`.
-        is_private: Whether nobody between can read along.
-        sees_transactions: Whether the user has the PROCESS privilege.
+        packet_bytes: The longest row that can be sent.
         lacks_zones: Whether names of time zones mean nothing to the server.
+        modes: The `sql_mode` of sessions that choose none.
+        purge_lag: How many old rows make writers slow down; 0 is any number.
+        encryption: The version of TLS; empty if the connection is plain.
+        is_local: Whether nobody is between.
+        sees_transactions: Whether the user has the PROCESS privilege.
+        oldest: The session whose transaction is open for longest, if it is seen.
+        oldest_seconds: For how long.
     """
 
     version: str
     user: str
     packet_bytes: int
     is_replica: bool
-    is_private: bool
-    sees_transactions: bool
     lacks_zones: bool
+    modes: frozenset[str]
+    purge_lag: int
+    encryption: str
+    is_local: bool
+    sees_transactions: bool
+    oldest: int | None = None
+    oldest_seconds: int = 0
 
     @property
     def product(self) -> str:
         """MySQL or MariaDB."""
         return "MariaDB" if "mariadb" in self.version.lower() else "MySQL"
 
-
-def ask(client: Client, *, is_local: bool) -> Facts:
-    """Ask the server for the facts."""
-    [[version, user, packet, is_replica, lacks_zones]] = client.ask(_FACTS)
-    [[_, cipher]] = client.ask(_CIPHER)
-    try:
-        client.ask(_TRANSACTIONS)
-        sees_transactions = True
-    except CredentialsError:
-        sees_transactions = False
-    return Facts(
-        version=version,
-        user=user,
-        packet_bytes=packet,
-        is_replica=bool(is_replica),
-        is_private=is_local or bool(cipher),
-        sees_transactions=sees_transactions,
-        lacks_zones=bool(lacks_zones),
-    )
+    @property
+    def account(self) -> str:
+        """The user as SQL."""
+        name, _, host = self.user.rpartition("@")
+        return f"{quote_literal(name)}@{quote_literal(host)}"
 
 
-def warnings(facts: Facts, tables: Iterable[Table]) -> list[str]:
-    """Return sentences about what will hurt; none if all is well."""
-    return [*_about_the_server(facts), *_about_tables(list(tables))]
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """What is wanted, and was not given.
+
+    Attributes:
+        databases: Those of `filter_dbs` in which nothing can be read.
+        tables: Those that the user sees, and cannot read.
+        locks: Databases in which it may not lock tables, if that is needed.
+        refusals: What the server says instead of the rows of a view, by its stream.
+        absent: Streams of the catalog of which nothing is seen, and their tables, if
+            the catalog names them.
+    """
+
+    databases: Sequence[str] = ()
+    tables: Sequence[Name] = ()
+    locks: Sequence[str] = ()
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    absent: Sequence[tuple[str, Name | None]] = ()
 
 
-def _about_the_server(facts: Facts) -> Iterator[str]:
-    oldest = _OLDEST[facts.product]
+_NOTHING = Withheld()
+
+
+def complaints(
+    facts: Facts,
+    withheld: Withheld = _NOTHING,
+    found: Sequence[Examined] = (),
+    tables: Sequence[Table] = (),
+) -> list[Complaint]:
+    """Return what will hurt; nothing if all is well.
+
+    Args:
+        facts: The server and the user.
+        withheld: What the user was not given.
+        found: What is going to be read.
+        tables: The same, as this database describes it.
+    """
+    return [
+        *_about_the_server(facts),
+        *_about_transactions(facts),
+        *_about_grants(facts, withheld),
+        *about_reading(withheld.refusals),
+        *about_keys(found, DIALECT),
+        *_about_tables([one for one in tables if not one.relation.is_view]),
+        *about_cursors(found, _index),
+    ]
+
+
+def _about_the_server(facts: Facts) -> Iterator[Complaint]:
     numbers = tuple(map(int, re.findall(r"\d+", facts.version)[:2]))
-    if numbers < oldest:
-        wanted = ".".join(map(str, oldest))
-        yield (
-            f"{facts.product} {facts.version} is older than {wanted}, which is the "
-            "oldest that is supported: upgrade it."
-        )
-    name, _, host = facts.user.rpartition("@")
-    if not facts.sees_transactions:
-        yield (
-            "Open transactions of others cannot be seen, so INCREMENTAL reads "
-            "look_back_seconds again: GRANT PROCESS ON *.* TO "
-            f"{_quoted(name)}@{_quoted(host)};"
-        )
-    if facts.is_replica:
-        yield (
-            "The server is a replica (read_only): it does not know what is open where "
-            "rows are written, so INCREMENTAL reads look_back_seconds again. Read from "
-            "the primary, or set look_back_seconds."
-        )
-    if not facts.is_private:
-        yield "The connection is not encrypted: set ssl to true."
+    yield from about_version(
+        facts.product, facts.version, numbers, _OLDEST[facts.product]
+    )
+    yield from about_encryption(
+        facts.encryption, "ssl to true", is_local=facts.is_local
+    )
     if facts.packet_bytes < _PACKET_BYTES:
-        yield (
-            f"A row longer than {facts.packet_bytes} bytes cannot be sent: "
-            f"SET GLOBAL max_allowed_packet = {_PACKET_BYTES};"
+        yield Complaint(
+            f"A row longer than {facts.packet_bytes} bytes cannot be sent.",
+            (f"SET GLOBAL max_allowed_packet = {_PACKET_BYTES};",),
         )
     if facts.lacks_zones:
-        yield (
+        yield Complaint(
             "Names of time zones mean nothing to the server, so CONVERT_TZ in views "
             "and clauses returns null. On the server, run: mysql_tzinfo_to_sql "
             "/usr/share/zoneinfo | mysql mysql"
         )
-
-
-def _about_tables(tables: Sequence[Table]) -> Iterator[str]:
-    stored = [table for table in tables if not table.relation.is_view]
-    if keyless := [table for table in stored if not table.relation.key]:
-        yield (
-            f"{_listed(keyless)} without a key: rows that are read twice are there "
-            "twice, and full loads do not resume. "
-            f"ALTER TABLE {_name(keyless[0])} ADD PRIMARY KEY (...);"
-        )
-    if loose := [table for table in stored if not table.has_snapshot]:
-        yield (
-            f"{_listed(loose)} without a snapshot: what changes while it is read is "
-            f"seen or not. ALTER TABLE {_name(loose[0])} ENGINE = InnoDB;"
+    for mode in sorted(facts.modes.intersection(_MODES)):
+        yield Complaint(
+            f"sql_mode has {mode}: what the tap reads without it may differ from what "
+            "applications see, in columns that are computed and in views.",
+            (
+                "SET GLOBAL sql_mode = "
+                f"REPLACE(@@GLOBAL.sql_mode, {quote_literal(mode)}, '');",
+            ),
         )
 
 
-def _listed(tables: Sequence[Table]) -> str:
-    names = ", ".join(table.relation.stream for table in tables[:_NAMED])
-    more = f" and {len(tables) - _NAMED} more" if len(tables) > _NAMED else ""
-    return f"{'Table' if len(tables) == 1 else 'Tables'} {names}{more}"
+def _about_transactions(facts: Facts) -> Iterator[Complaint]:
+    if not facts.sees_transactions:
+        yield Complaint(
+            "Open transactions of others cannot be seen, so INCREMENTAL reads "
+            "look_back_seconds again.",
+            (f"GRANT PROCESS ON *.* TO {facts.account};",),
+        )
+    if facts.is_replica:
+        yield Complaint(
+            "The server is a replica (read_only): it does not know what is open where "
+            "rows are written, so INCREMENTAL reads look_back_seconds again. Read from "
+            "the primary, or set look_back_seconds."
+        )
+    if facts.oldest is not None and facts.oldest_seconds > LONG_SECONDS:
+        yield Complaint(
+            f"A transaction is open for {facts.oldest_seconds} seconds: INCREMENTAL "
+            "reads all rows since then again, with each run. If nobody needs it:",
+            (f"KILL {facts.oldest};",),
+        )
+    if facts.purge_lag:
+        yield Complaint(
+            f"innodb_max_purge_lag is {facts.purge_lag}: a full load keeps old rows, "
+            "and so slows down those who write.",
+            ("SET GLOBAL innodb_max_purge_lag = 0;",),
+        )
 
 
-def _name(table: Table) -> str:
-    return DIALECT.qualified(table.relation.schema, table.relation.name)
+def _about_grants(facts: Facts, withheld: Withheld) -> Iterator[Complaint]:
+    if withheld.databases:
+        yield Complaint(
+            f"{listed_names(withheld.databases, 'Database')} of filter_dbs without a "
+            "table that the user may read. Check the name, or let the user read it:",
+            tuple(
+                f"GRANT SELECT, SHOW VIEW ON {DIALECT.quote(name)}.* "
+                f"TO {facts.account};"
+                for name in withheld.databases
+            ),
+        )
+    if withheld.tables:
+        streams = ["-".join(name) for name in withheld.tables]
+        yield Complaint(
+            f"{listed_names(streams)}: the user may not read any column.",
+            tuple(_grant(name, facts.account) for name in withheld.tables),
+        )
+    if withheld.locks:
+        yield Complaint(
+            f"{listed_names(withheld.locks, 'Database')} in which the user may lock no "
+            "table: one connection reads, whatever parallel_chunks is.",
+            tuple(
+                f"GRANT LOCK TABLES ON {DIALECT.quote(name)}.* TO {facts.account};"
+                for name in withheld.locks
+            ),
+        )
+    if withheld.absent:
+        streams = [stream for stream, _ in withheld.absent]
+        yield Complaint(
+            f"{listed_names(streams, 'Stream')} of the catalog without a table that "
+            "the user sees. Check the name and filter_dbs, or let the user read it:",
+            tuple(_grant(name, facts.account) for _, name in withheld.absent if name),
+        )
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _grant(name: Name, account: str) -> str:
+    return f"GRANT SELECT ON {DIALECT.qualified(*name)} TO {account};"
+
+
+def _about_tables(stored: Sequence[Table]) -> Iterator[Complaint]:
+    loose = [table.relation for table in stored if not table.has_snapshot]
+    if loose:
+        yield Complaint(
+            f"{listed(loose)} without a snapshot: what changes while it is read is "
+            "seen or not.",
+            tuple(
+                f"ALTER TABLE {qualified(relation, DIALECT)} ENGINE = InnoDB;"
+                for relation in loose
+            ),
+        )
+    unordered = [
+        table.relation
+        for table in stored
+        if table.has_snapshot and table.relation.key and not table.path
+    ]
+    if unordered:
+        yield Complaint(
+            f"{listed(unordered)} with a key of a type, or of a part of a column, that "
+            "cannot be compared: full loads do not resume."
+        )
+
+
+def _index(relation: Relation, column: str) -> str:
+    table = qualified(relation, DIALECT)
+    return f"ALTER TABLE {table} ADD INDEX ({DIALECT.quote(column)});"

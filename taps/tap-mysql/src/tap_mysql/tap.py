@@ -6,6 +6,7 @@ import functools
 import typing as t
 
 from dativo_core.errors import ConfigurationError
+from dativo_core.sql.preflight import LOCAL_HOSTS
 from dativo_core.sql.settings import (
     BATCH_CONFIG,
     DEFAULT_REPLICATION_METHOD,
@@ -17,20 +18,21 @@ from dativo_core.sql.settings import (
 from dativo_core.sql.tap import SqlTap
 from singer_sdk import typing as th
 
-from tap_mysql import catalog, connection, preflight
+from tap_mysql import catalog, connection, examining
 from tap_mysql.client import Client
 from tap_mysql.connections import Connections
+from tap_mysql.examining import Seen
 from tap_mysql.my_types import Options
 from tap_mysql.streams import MySQLReader
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dativo_core.sql.preflight import Checkup
     from dativo_core.sql.reading import Reader
     from dativo_core.sql.relation import Relation
 
 TLS_SETTINGS = ["ssl_mode", "ssl_ca", "ssl_cert", "ssl_key"]
-LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 _FOREIGN = "Ignored, and accepted for the other variant's sake."
 
 SETTINGS = th.PropertiesList(
@@ -178,20 +180,30 @@ class TapMySQL(SqlTap):
         for table in tables:
             yield table.relation, MySQLReader(self.connections, table, look_back)
 
-    # The SDK calls it in one place, for --test, and offers no other to say more.
-    def run_connection_test(self) -> bool:  # type: ignore[misc]
-        """Say what will hurt sooner or later, then read a row of each stream."""
-        host = self.config["host"]
-        is_local = bool(self.config.get("unix_socket")) or host in LOCAL_HOSTS
+    def examine(self) -> Checkup:
+        """Ask the server how it is, and say what about it will hurt."""
+        is_local = bool(self.config.get("unix_socket"))
+        is_local |= self.config["host"] in LOCAL_HOSTS
         with self.connections.lend() as client:
-            facts = preflight.ask(client, is_local=is_local)
-            tables = self._tables(client)
-        self.logger.info("%s is %s %s.", self.place, facts.product, facts.version)
-        for warning in preflight.warnings(facts, tables):
-            self.logger.warning(warning)
-        return super().run_connection_test()
+            return examining.examine(
+                client,
+                self._seen(client),
+                self.chosen(),
+                is_local=is_local,
+                has_chunks=self.config["parallel_chunks"] > 1,
+            )
 
     def _tables(self, client: Client) -> list[catalog.Table]:
+        seen = self._seen(client)
+        if seen.databases and not seen.tables:
+            existing = ", ".join(name for [name] in client.ask(catalog.DATABASES))
+            msg = (
+                f"filter_dbs {seen.databases} match no readable table of {self.place}."
+            )
+            raise ConfigurationError(msg, hint=f"There are the databases: {existing}.")
+        return seen.tables
+
+    def _seen(self, client: Client) -> Seen:
         databases = self._databases()
         asked = catalog.questions(databases)
         [[is_mariadb]] = client.ask(catalog.IS_MARIADB)
@@ -203,11 +215,7 @@ class TapMySQL(SqlTap):
         )
         options = Options(self.config["zero_dates"], self.config["tinyint1"])
         found = catalog.tables(answers, options)
-        if databases and not found:
-            existing = ", ".join(name for [name] in client.ask(catalog.DATABASES))
-            msg = f"filter_dbs {databases} match no readable table of {self.place}."
-            raise ConfigurationError(msg, hint=f"There are the databases: {existing}.")
-        return found
+        return Seen(databases, found, catalog.closed(answers))
 
     def _databases(self) -> list[str]:
         named = self.config.get("filter_dbs") or self.config.get("database") or ""

@@ -121,6 +121,30 @@ WHERE i.indisprimary AND part.place <= i.indnkeyatts
 ORDER BY i.indrelid, part.place
 """
 
+# The columns whose order an index has.
+INDEXED = """
+SELECT i.indrelid::int8, a.attname::text
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_am am ON am.oid = c.relam AND am.amname = 'btree'
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+WHERE i.indisvalid AND i.indpred IS NULL
+"""
+# Relations of which the role may not read everything.
+_RIGHTS = """
+WITH granted AS (
+  SELECT n.nspname::text, c.relname::text,
+         has_schema_privilege(n.oid, 'USAGE') AS may_enter,
+         has_any_column_privilege(c.oid, 'SELECT') AS some,
+         has_table_privilege(c.oid, 'SELECT') OR c.relkind IN ('v', 'f')
+         AND has_any_column_privilege(c.oid, 'SELECT') AS whole,
+         row_security_active(c.oid) AS filtered
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+    AND c.relpersistence <> 't' AND {schemas}
+)
+SELECT * FROM granted WHERE NOT (may_enter AND whole) OR filtered ORDER BY 1, 2
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Questions:
@@ -134,14 +158,22 @@ class Questions:
 
 def questions(schemas: Sequence[str]) -> Questions:
     """Ask about the named schemas, or about all but the system's."""
+    readable = _READABLE.replace("{schemas}", _among(schemas))
+    return Questions(readable + _RELATIONS, readable + _COLUMNS, readable + _KEYS)
+
+
+def rights(schemas: Sequence[str]) -> str:
+    """Ask for the relations of which the role may not read everything."""
+    return _RIGHTS.replace("{schemas}", _among(schemas))
+
+
+def _among(schemas: Sequence[str]) -> str:
     listed = ", ".join(map(quote_literal, schemas))
-    condition = (
+    return (
         f"n.nspname IN ({listed})"
         if schemas
         else "n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'"
     )
-    readable = _READABLE.replace("{schemas}", condition)
-    return Questions(readable + _RELATIONS, readable + _COLUMNS, readable + _KEYS)
 
 
 def tables(

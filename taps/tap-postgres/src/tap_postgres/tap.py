@@ -6,6 +6,7 @@ import functools
 import typing as t
 
 from dativo_core.errors import ConfigurationError
+from dativo_core.sql.preflight import LOCAL_HOSTS
 from dativo_core.sql.settings import (
     BATCH_CONFIG,
     DEFAULT_REPLICATION_METHOD,
@@ -17,7 +18,7 @@ from dativo_core.sql.settings import (
 from dativo_core.sql.tap import SqlTap
 from singer_sdk import typing as th
 
-from tap_postgres import catalog, connection
+from tap_postgres import catalog, connection, examining
 from tap_postgres.client import Client
 from tap_postgres.connections import Connections
 from tap_postgres.pg_types import Options
@@ -26,6 +27,7 @@ from tap_postgres.streams import PostgresReader
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dativo_core.sql.preflight import Checkup
     from dativo_core.sql.reading import Reader
     from dativo_core.sql.relation import Relation
 
@@ -144,10 +146,34 @@ class TapPostgres(SqlTap):
         for table in tables:
             yield table.relation, PostgresReader(self.connections, table)
 
+    def examine(self) -> Checkup:
+        """Ask the server how it is, and say what about it will hurt."""
+        host = self.config["host"]
+        with self.connections.lend() as client:
+            with client.transaction():
+                tables = self._seen(client)
+            return examining.examine(
+                client,
+                tables,
+                self._schemas(),
+                self.chosen(),
+                is_local=host in LOCAL_HOSTS or host.startswith("/"),
+            )
+
     def _tables(self, client: Client) -> list[catalog.Table]:
-        schemas = self.config.get("filter_schemas") or []
-        asked = catalog.questions(schemas)
-        found = catalog.tables(
+        schemas, found = self._schemas(), self._seen(client)
+        if schemas and not found:
+            existing = ", ".join(name for [name] in client.ask(catalog.SCHEMAS))
+            msg = f"filter_schemas {schemas} match no readable table of {self.place}."
+            raise ConfigurationError(msg, hint=f"There are the schemas: {existing}.")
+        return found
+
+    def _schemas(self) -> list[str]:
+        return self.config.get("filter_schemas") or []
+
+    def _seen(self, client: Client) -> list[catalog.Table]:
+        asked = catalog.questions(self._schemas())
+        return catalog.tables(
             database=self.config.get("database"),
             options=self._options(client),
             relations=client.ask(asked.relations),
@@ -155,11 +181,6 @@ class TapPostgres(SqlTap):
             keys=client.ask(asked.keys),
             types=client.ask(asked.types),
         )
-        if schemas and not found:
-            existing = ", ".join(name for [name] in client.ask(catalog.SCHEMAS))
-            msg = f"filter_schemas {schemas} match no readable table of {self.place}."
-            raise ConfigurationError(msg, hint=f"There are the schemas: {existing}.")
-        return found
 
     def _options(self, client: Client) -> Options:
         [[_, money_scale]] = client.ask(catalog.FACTS)

@@ -14,6 +14,7 @@ from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import read_catalog
 from dativo_core.sql.journal import Journal
 from dativo_core.sql.output import LineWriter
+from dativo_core.sql.preflight import Choice
 from dativo_core.sql.stream import SqlStream
 from dativo_core.sql.tables import Tables
 
@@ -22,9 +23,11 @@ if t.TYPE_CHECKING:
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.singerlib import CatalogEntry
     from singer_sdk.streams import Stream
 
     from dativo_core.sql.pool import Pool
+    from dativo_core.sql.preflight import Checkup
     from dativo_core.sql.reading import Reader
     from dativo_core.sql.relation import Relation
 
@@ -32,7 +35,7 @@ if t.TYPE_CHECKING:
 class SqlTap(Tap):
     """Singer tap of a SQL database; it asks for its tables at every run.
 
-    A tap says `place`, `filter_setting`, `tables()` and `connections`.
+    A tap says `place`, `filter_setting`, `tables()`, `examine()` and `connections`.
     """
 
     dynamic_catalog = True
@@ -66,6 +69,10 @@ class SqlTap(Tap):
         """Return what the user may read, and who reads it."""
         raise NotImplementedError
 
+    def examine(self) -> Checkup:
+        """Ask the source how it is, and say what about it will hurt."""
+        raise NotImplementedError
+
     def imply(self) -> None:
         """Set what follows from the settings given, before the defaults are there."""
 
@@ -73,6 +80,25 @@ class SqlTap(Tap):
     def connections(self) -> Pool[t.Any]:
         """The connections of this run."""
         raise NotImplementedError
+
+    def chosen(self) -> dict[str, Choice] | None:
+        """Return the streams that the catalog selects; None if there is no catalog."""
+        if self.input_catalog is None:
+            return None
+        return {
+            name: _choice(entry)
+            for name, entry in self.input_catalog.items()
+            if entry.metadata.resolve_selection()[()]
+        }
+
+    # The SDK calls it in one place, for --test, and offers no other to say more.
+    def run_connection_test(self) -> bool:  # type: ignore[misc]
+        """Say what will hurt sooner or later, then read a row of each stream."""
+        checkup = self.examine()
+        self.logger.info("%s is %s.", self.place, dict(checkup.facts)["server"])
+        for complaint in checkup.complaints:
+            self.logger.warning("%s", complaint)
+        return super().run_connection_test()
 
     @functools.cached_property
     def journal(self) -> Journal:
@@ -145,3 +171,11 @@ class SqlTap(Tap):
             if self._config.get(name) is None and "default" in definition:
                 self._config[name] = definition["default"]
         return found
+
+
+def _choice(entry: CatalogEntry) -> Choice:
+    root = entry.metadata.root
+    key = entry.replication_key or root.replication_key
+    method = entry.replication_method or root.forced_replication_method
+    is_incremental = method in {None, "INCREMENTAL"}
+    return Choice(root.schema_name, entry.table, key if is_incremental else None)
