@@ -66,3 +66,15 @@ def test_help_and_version_are_complete(folder, capsys):
     assert "doctor" in capsys.readouterr().out
     assert end("heal") == 78
     assert list((folder).glob("warehouse")) == []
+
+
+def test_options_of_the_other_kind_of_subject_are_refused(folder, caplog):
+    """A tap has no warehouse, and a table no catalog; a tap must be installed."""
+    (folder / "catalog.json").write_text("{}")
+    for words, told in (
+        (["tap-nothing", "--warehouse", "x"], "--warehouse says nothing about tap-"),
+        (["t", "--catalog", "catalog.json"], "--catalog says nothing about t"),
+        (["tap-nothing"], "Install dativo-tap-nothing beside dativo-cli"),
+    ):
+        assert end("doctor", *words) == 78
+        assert told in caplog.text

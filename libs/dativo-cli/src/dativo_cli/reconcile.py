@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import typing as t
-from importlib.metadata import entry_points
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import click
 from dativo_core.errors import ConfigurationError
 
 from dativo_cli.options import target_settings
+from dativo_cli.sources import open_tap
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,13 +83,7 @@ def reconcile(
 
 
 def _stream(tap: str, config: str | None, stream: str) -> SqlStream:
-    found = entry_points(group="dativo.taps", name=tap)
-    if not found:
-        msg = f"There is no {tap} here that can be compared."
-        raise ConfigurationError(msg, hint=f"Install dativo-{tap} beside dativo-cli.")
-    [entry] = found
-    settings = json.loads(Path(config).read_text()) if config else {}
-    plugin = entry.load()(config=settings, parse_env_config=not config)
+    plugin = open_tap(tap, config)
     known = plugin.streams.get(stream)
     if known is None:
         msg = f"{tap} has no stream '{stream}'."
