@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from dativo_cli.main import dativo
 from tap_mysql.tap import TapMySQL
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/connectors/MYSQL.md"
@@ -47,6 +50,24 @@ def test_the_user_of_the_page_can_do_everything(shop, caplog, capsysbinary):
     assert capsysbinary.readouterr().out.count(b'"RECORD"') == 602
     said = [record.message for record in caplog.records]
     assert not [line for line in said if "GRANT" in line or "one connection" in line]
+
+
+def test_the_doctor_of_the_page_is_content(shop, tmp_path, monkeypatch):
+    """With the user of the page, all that is left is a small packet."""
+    text = PAGE.read_text()
+    [statements] = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    [command] = re.findall(r"^dativo (doctor tap-mysql .*)$", text, re.MULTILINE)
+    shop.execute(statements)
+    settings = {"user": "dativo_reader", "password": "change me"}
+    config = {**shop.tap_config(), **settings, "parallel_chunks": 2}
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    done = CliRunner().invoke(dativo, command.split(), catch_exceptions=False)
+
+    assert "tables           2 readable (1 views), 0 not readable" in done.output
+    said = [line for line in done.output.splitlines() if line.startswith("! ")]
+    assert [line for line in said if "A row longer than" not in line] == []
 
 
 def test_the_page_names_every_privilege_that_a_message_asks_for():

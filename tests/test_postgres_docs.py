@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from dativo_cli.main import dativo
 from tap_postgres.tap import TapPostgres
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,6 +95,22 @@ def test_the_role_of_the_page_reads_and_no_more(shop, caplog):
     assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == []
     with pytest.raises(Exception, match="permission denied"):
         shop.execute("SET ROLE dativo_reader; DELETE FROM orders")
+
+
+def test_the_doctor_of_the_page_is_content(shop, tmp_path, monkeypatch):
+    """With the role of the page."""
+    [grants] = blocks("sql")
+    shop.execute(grants)
+    [password] = re.findall(r"PASSWORD '(.*)'", grants)
+    config = {**shop.tap_config(), "user": "dativo_reader", "password": password}
+    [command] = re.findall(r"(?m)^dativo (doctor .*)$", PAGE.read_text())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tap.json").write_text(json.dumps(config))
+
+    done = CliRunner().invoke(dativo, command.split(), catch_exceptions=False)
+
+    assert "tables           1 readable (0 views), 0 not readable" in done.output
+    assert done.output.endswith("The source is in good shape.\n")
 
 
 def test_the_settings_of_the_page_are_settings():
