@@ -63,7 +63,7 @@ def test_metadata_says_what_the_server_knows(source):
     """Database, columns that can order changes, declared types."""
     source.sql(
         "CREATE TABLE t (id int unsigned PRIMARY KEY, at timestamp(3) NULL, doc json, "
-        "twice int AS (id * 2) STORED)",
+        "twice int AS (id * 2) STORED, size enum('S', 'XXL'))",
         "INSERT INTO t (id) VALUES (1)",
     )
 
@@ -80,6 +80,7 @@ def test_metadata_says_what_the_server_knows(source):
         "at": ("available", "timestamp(3)"),
         "doc": ("available", "longtext"),
         "twice": ("available", "int(11)"),
+        "size": ("available", "enum('S','XXL')"),
     }
 
 

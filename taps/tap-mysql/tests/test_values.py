@@ -86,6 +86,7 @@ MATRIX = [
     ("text", "'a\\n\\t\\\\\\\"\\'😀\x01'", "a\n\t\\\"'😀\x01"),
     ("mediumtext", "''", ""),
     ("longtext", "REPEAT('é', 70000)", "é" * 70000),
+    ("enum('zerofill', 'y')", "'zerofill'", "zerofill"),
     ("enum('', 'so ''so''', 'ok')", "'so ''so'''", "so 'so'"),
     ("set('a', 'b', 'c')", "'c,a'", "a,c"),
     ("set('a', 'b', 'c')", "''", ""),

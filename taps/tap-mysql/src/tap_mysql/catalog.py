@@ -247,4 +247,4 @@ def _with_json(
 
 
 def _type(name: str, declared: str, precision: int | None, scale: int | None) -> MyType:
-    return MyType(name.lower(), declared.lower(), precision, scale)
+    return MyType(name.lower(), declared, precision, scale)

@@ -32,7 +32,8 @@ class MyType:
     @property
     def is_padded(self) -> bool:
         """Whether the server prints zeros before the number."""
-        return "zerofill" in self.declared
+        # It stands at the end; elsewhere it is a label of an enum or a set.
+        return self.declared.endswith("zerofill")
 
     @property
     def is_flag(self) -> bool:
