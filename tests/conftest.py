@@ -11,8 +11,10 @@ import subprocess
 import sys
 import typing as t
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 from dativo_sandbox import lake
 from uv import find_uv_bin
@@ -21,6 +23,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from dativo_sandbox.database import Database
+    from dativo_sandbox.mariadb_database import MariaDatabase
     from dativo_sandbox.seaweedfs import SeaweedServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -161,7 +164,7 @@ def _whole_lines(path: Path) -> list[dict[str, t.Any]]:
 
 
 class Pipeline:
-    """tap-postgres | target-dativo from one database to one lake, run by run.
+    """A tap | target-dativo from one database to one lake, run by run.
 
     Attributes:
         programs: What runs as tap and as target.
@@ -169,11 +172,11 @@ class Pipeline:
         state: What the last run reached, handed to the next.
     """
 
-    def __init__(self, folder: Path, source: Database) -> None:
+    def __init__(self, folder: Path, source: t.Any, tap: str = "tap-postgres") -> None:
         self.folder = folder
         self.source = source
         self.warehouse = folder / "lake"
-        self.programs = [PROGRAMS / "tap-postgres", PROGRAMS / "target-dativo"]
+        self.programs = [PROGRAMS / tap, PROGRAMS / "target-dativo"]
         self.tap = source.tap_config()
         self.target: dict[str, t.Any] = {"warehouse": str(self.warehouse)}
         self.storage: dict[str, str] = {}
@@ -274,6 +277,23 @@ class Pipeline:
 def pipeline(tmp_path: Path, database: Database) -> Pipeline:
     """A pipeline from an empty database to a lake that does not exist yet."""
     return Pipeline(tmp_path, database)
+
+
+@pytest.fixture
+def mysql_pipeline(tmp_path: Path, mariadb: MariaDatabase) -> Pipeline:
+    """The same from a database of MariaDB."""
+    return Pipeline(tmp_path, mariadb, "tap-mysql")
+
+
+@pytest.fixture(scope="session")
+def odcs() -> jsonschema.protocols.Validator:
+    """The official JSON Schema of the Open Data Contract Standard v3.0.2."""
+    file = resources.files("open_data_contract_standard") / "schema.json"
+    schema = json.loads(file.read_text(encoding="utf-8"))
+    assert schema["properties"]["apiVersion"]["default"] == "v3.0.2"
+    return jsonschema.validators.validator_for(schema)(
+        schema, format_checker=jsonschema.FormatChecker()
+    )
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from pathlib import Path
 
-import jsonschema
 import pytest
 import yaml
 from tap_stripe import versions
@@ -25,16 +22,6 @@ PHYSICAL = {
     "texts": ("array", "list<string>"),
 }
 PERSONAL = {"email", "name", "phone", "address", "billing_details", "customer_email"}
-
-
-@pytest.fixture(scope="module")
-def odcs():
-    """The official JSON Schema of the Open Data Contract Standard v3.0.2."""
-    file = resources.files("open_data_contract_standard") / "schema.json"
-    schema = json.loads(file.read_text(encoding="utf-8"))
-    return jsonschema.validators.validator_for(schema)(
-        schema, format_checker=jsonschema.FormatChecker()
-    )
 
 
 @pytest.fixture(scope="module")
