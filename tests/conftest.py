@@ -31,18 +31,12 @@ PROGRAMS = Path(sys.executable).parent
 PEERS = ROOT / ".dativo" / "peers"
 PATIENCE_SECONDS = 240
 
-# The Hub's default variants, a stock SDK tap and engines that read Iceberg, with all
-# that decides what they do.
+# A stock SDK tap and engines that read Iceberg, with all that decides what they do;
+# the Hub's default variants are pinned where they are measured.
+MEASURED_PEERS = ROOT / "bench" / "peers.json"
 PEER_PINS = {
     # GPL-3.0: it only ever runs as a process of its own.
     "localstripe": ["localstripe==1.15.10"],
-    "meltanolabs-tap-postgres": [
-        "meltanolabs-tap-postgres==0.10.0",
-        "psycopg2-binary==2.9.12",
-        "singer-sdk==0.54.9",
-        "sqlalchemy==2.0.51",
-    ],
-    "meltanolabs-target-csv": ["meltanolabs-target-csv==0.5.0", "singer-sdk==0.54.9"],
     "readers": [
         "chdb==4.4.0",
         "chdb-core==26.9.0",
@@ -237,7 +231,8 @@ class Pipeline:
             if entry["tap_stream_id"] == stream
         ]
         [root] = [item for item in entry["metadata"] if not item["breadcrumb"]]
-        root["metadata"]["selected"] = True
+        # Some taps of others have no method of their own.
+        root["metadata"] |= {"selected": True, "replication-method": "FULL_TABLE"}
         if key:
             root["metadata"] |= {
                 "replication-method": "INCREMENTAL",
@@ -327,7 +322,8 @@ def peer() -> Callable[[str], Path]:
 
 
 def _peer(name: str) -> Path:
-    venv, pins = PEERS / name, PEER_PINS[name]
+    pins = {**json.loads(MEASURED_PEERS.read_text()), **PEER_PINS}[name]
+    venv = PEERS / name
     complete, made_of = venv / "made-of.json", [sys.version, *pins]
     PEERS.mkdir(parents=True, exist_ok=True)
     with (PEERS / f"{name}.lock").open("w") as lock:  # another worker may want it too
