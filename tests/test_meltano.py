@@ -19,6 +19,7 @@ CREATE TABLE orders (
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp());
 INSERT INTO orders SELECT n, 'item ' || n, 'x' FROM generate_series(1, 100) n
 """
+POSTGRES = ("tap-postgres", "target-dativo")
 STATE_ID = "dev:tap-postgres-to-target-dativo"
 PATIENCE_SECONDS = 300
 
@@ -45,9 +46,9 @@ class Project:
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
-    def run(self, *options, tap="tap-postgres", **extra):
-        """Run the pipeline; return how many records the target took."""
-        done = self("run", *options, tap, "target-dativo", **extra)
+    def run(self, *words, **extra):
+        """Run a job, or a tap and the target; return how many records it took."""
+        done = self("run", *(words or POSTGRES), **extra)
         [count] = re.findall(r"Stream '\S+-orders': (\d+) records", done.stderr)
         return int(count)
 
@@ -85,7 +86,7 @@ def meltano(project, database):
 
 
 def test_a_project_from_install_to_full_refresh(meltano, database):
-    """Install, test, run, run again, look at the state, select, and start over."""
+    """Install, test, run, again as a job, look at the state, and start over."""
     meltano("config", "test", "tap-postgres")
 
     assert meltano.run() == 100
@@ -93,7 +94,7 @@ def test_a_project_from_install_to_full_refresh(meltano, database):
         "UPDATE orders SET item = 'new', updated_at = clock_timestamp() WHERE id < 4;"
         "INSERT INTO orders VALUES (101, 'more', 'x')"
     )
-    assert meltano.run() == 4
+    assert meltano.run("postgres-to-lake") == 4
     check = "SELECT count(*), count(DISTINCT id), count(*) FILTER (item = 'new')"
     assert meltano.rows(f"{check} FROM lake.public_orders") == [(101, 101, 3)]
 
@@ -104,12 +105,12 @@ def test_a_project_from_install_to_full_refresh(meltano, database):
     [[newest]] = database.query("SELECT max(updated_at)::text FROM orders")
     assert bookmark["replication_key_value"].startswith(newest[:10])
 
-    assert meltano.run("--full-refresh") == 101
+    assert meltano.run("--full-refresh", *POSTGRES) == 101
     assert meltano.rows(f"{check} FROM lake.public_orders") == [(101, 101, 3)]
 
 
 def test_mysql_runs_the_same_way(project, mariadb):
-    """Install, test, run, and run again: the ties at the bookmark come again."""
+    """Install, test, run, and again as a job: the ties at the bookmark come again."""
     mariadb.execute(
         "CREATE TABLE orders (id int PRIMARY KEY, item text, "
         "updated_at timestamp(6) NOT NULL DEFAULT NOW(6)); "
@@ -136,9 +137,9 @@ def test_mysql_runs_the_same_way(project, mariadb):
     meltano("install", "loader", "target-dativo")
     meltano("config", "test", "tap-mysql")
 
-    assert meltano.run(tap="tap-mysql") == 100
+    assert meltano.run("tap-mysql", "target-dativo") == 100
     mariadb.execute("INSERT INTO orders (id, item) VALUES (101, 'new')")
-    assert meltano.run(tap="tap-mysql") == 2
+    assert meltano.run("mysql-to-lake") == 2
     counted = "SELECT count(*), count(DISTINCT id), max(item)"
     assert meltano.rows(f"{counted} FROM lake.{mariadb.name}_orders") == [
         (101, 101, "x")
