@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from dativo_core.errors import ConfigurationError
 from target_parquet_iceberg import contracts
+from target_parquet_iceberg.privacy import marks_of
 
 ASSETS = Path(__file__).parents[3] / "assets"
 CONTRACT = """
@@ -44,7 +45,8 @@ def test_marks_are_found_under_both_names(folder) -> None:
     """Classifications beyond internal and the tag, at any depth."""
     found = contracts.read(str(folder))
     assert found.keys() == {"customers", "stripe_customers"}
-    assert found["customers"]["properties"] == {
+    [customers] = found["customers"]["anyOf"]
+    assert customers["properties"] == {
         "id": {"properties": {}},
         "email": {"x-pii": True},
         "phone": {"x-pii": True},
@@ -60,15 +62,9 @@ def test_marks_are_found_under_both_names(folder) -> None:
 def test_our_own_contracts_are_read() -> None:
     """Those that the repository ships mark what identifies a customer."""
     found = contracts.read(str(ASSETS))
-    marked = {
-        name
-        for name, part in found["customers"]["properties"].items()
-        if part.get("x-pii")
-    }
-    assert {"address", "email", "name", "phone"} <= marked
-    assert not any(
-        part.get("x-pii") for part in found["flights"]["properties"].values()
-    )
+    marks = marks_of(found["customers"])
+    assert {"address", "email", "name", "phone"} <= set(marks.properties)
+    assert not marks_of(found["flights"])
 
 
 @pytest.mark.parametrize("stream", ["customers", "public-customers"])
@@ -83,6 +79,23 @@ def test_dead_letters_are_masked(lake, say, folder, stream, has_schema) -> None:
     [letter] = lake.dead()
     assert json.loads(letter["record"]) == {"id": "x", "email": "***", "country": "UK"}
     assert letter["masked"] == ["email"]
+
+
+@pytest.mark.parametrize("private", ["a", "b"])
+def test_contracts_for_tables_of_one_name_add_up(lake, say, tmp_path, private) -> None:
+    """Nobody can tell whose table it is, so each of them rules over the stream."""
+    folder = tmp_path / "several"
+    folder.mkdir()
+    for name in "ab":
+        kind = "restricted" if name == private else "public"
+        content = CONTRACT.replace("restricted", kind)
+        (folder / f"{name}.yaml").write_text(content)
+    head = say.schema("shop-customers", ("id",), id="integer", email="string")
+    record = say.record("shop-customers", id="x", email="ada@example.com")
+    settings = {"contracts": str(folder), "dead_letter": {"max_ratio": 1}}
+    lake.load(head, record, say.state(n=1), **settings)
+    [letter] = lake.dead()
+    assert json.loads(letter["record"]) == {"id": "x", "email": "***"}
 
 
 def test_without_the_setting_nothing_is_read() -> None:

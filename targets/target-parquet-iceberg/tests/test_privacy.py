@@ -22,6 +22,9 @@ SCHEMA = {
         "odd": 7,
     }
 }
+NARROW = {"properties": {"address": {"properties": {"street": PRIVATE}}}}
+OTHER = {"properties": {"address": {"properties": {"city": PRIVATE}}}}
+WIDE = {"properties": {"address": PRIVATE}}
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,22 @@ def test_a_line_that_is_no_message_may_hold_anything() -> None:
     assert privacy.letter(line) is line
     privacy.declare("s", SCHEMA)
     assert privacy.letter(line).record == b'"***"'
+
+
+@pytest.mark.parametrize("schemas", [(WIDE, NARROW), (NARROW, WIDE), (NARROW, OTHER)])
+def test_what_any_of_several_marks_is_masked(schemas) -> None:
+    """Whether they are options, or a stream has them one after the other."""
+    record = b'{"address":{"street":"s","city":"s"}}'
+    street_only = mask(record, marks_of({"anyOf": [NARROW]}))[1]
+    assert street_only == ("address.street",)
+
+    text, _ = mask(record, marks_of({"anyOf": [*schemas]}))
+    privacy = Privacy()
+    for schema in schemas:
+        privacy.declare("s", schema)
+
+    assert b'"s"' not in text
+    assert b'"s"' not in privacy.letter(letter("s", record)).record
 
 
 def test_what_was_personal_stays_it() -> None:

@@ -7,6 +7,7 @@ A contract is a YAML file of the Open Data Contract Standard, version 3
 from __future__ import annotations
 
 import typing as t
+from collections import defaultdict
 from pathlib import Path
 
 from dativo_core.errors import ConfigurationError
@@ -26,8 +27,8 @@ def read(folder: str | None) -> dict[str, Json]:
     """Return what the contracts in a folder, and below it, say of each table.
 
     Returns:
-        By the name of the table, a JSON Schema that marks what is personal: any
-        classification but public and internal, and what has the tag `pii`.
+        By the name of the table, a JSON Schema that marks what is personal in any of
+        its contracts: all classifications but public and internal, and the tag `pii`.
 
     Raises:
         ConfigurationError: naming the file that is no contract.
@@ -41,12 +42,12 @@ def read(folder: str | None) -> dict[str, Json]:
     files = sorted(
         file for ending in ("yaml", "yml") for file in root.rglob(f"*.{ending}")
     )
-    return {
-        name: schema_of(described.get("properties"))
-        for file in files
-        for described in _described(file)
-        for name in _names(described)
-    }
+    found: dict[str, list[Json]] = defaultdict(list)
+    for file in files:
+        for described in _described(file):
+            for name in _names(described):
+                found[name].append(schema_of(described.get("properties")))
+    return {name: {"anyOf": schemas} for name, schemas in found.items()}
 
 
 def schema_of(properties: t.Any) -> Json:

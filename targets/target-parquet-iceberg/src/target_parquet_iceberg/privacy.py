@@ -14,7 +14,7 @@ from dativo_core.errors import ConfigurationError
 from target_parquet_iceberg.naming import table_name
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dativo_core.dead_letters import DeadLetter
 
@@ -46,16 +46,21 @@ def marks_of(schema: t.Any) -> Marks:
     if schema.get(KEYWORD):
         return Marks(is_private=True)
     options = [*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))]
-    found = [marks_of(option) for option in options]
-    declared = schema.get("properties")
+    items = marks_of(schema.get("items"))
+    own = Marks(properties=_marks_of_all(schema.get("properties")), items=items or None)
+    return _together([*map(marks_of, options), own])
+
+
+def _together(found: Sequence[Marks]) -> Marks:
+    """Return what any of some marks says."""
+    names = dict.fromkeys(name for marks in found for name in marks.properties)
     properties = {
-        name: marks
-        for part in [*(f.properties for f in found), _marks_of_all(declared)]
-        for name, marks in part.items()
+        name: _together([m.properties[name] for m in found if name in m.properties])
+        for name in names
     }
-    items = [f.items for f in found if f.items] + [marks_of(schema.get("items"))]
-    is_private = any(f.is_private for f in found)
-    return Marks(is_private, properties, items[0] or None)
+    items = [marks.items for marks in found if marks.items]
+    is_private = any(marks.is_private for marks in found)
+    return Marks(is_private, properties, _together(items) if items else None)
 
 
 def _marks_of_all(declared: t.Any) -> dict[str, Marks]:
@@ -121,9 +126,9 @@ class Privacy:
         promised = self._contracts.get(_table(stream))
         # Taps name streams <database schema>-<table>, contracts the table.
         promised = promised or self._contracts.get(_table(stream.partition("-")[2]))
-        marks = marks_of({"anyOf": [schema, promised]} if promised else schema)
-        if marks or stream not in self._marks:
-            self._marks[stream] = marks
+        before = self._marks.get(stream, Marks())
+        found = [before, marks_of(schema), marks_of(promised)]
+        self._marks[stream] = _together(found)
 
     def letter(self, letter: DeadLetter) -> DeadLetter:
         """Return a dead letter without what is personal.
