@@ -22,10 +22,12 @@ from torture.harness import (
     Pipe,
     checksum,
     element_of,
+    lines_alike,
     parsed,
     quoted,
     read_lake,
     read_matrix,
+    without_lists,
 )
 
 MATRIX = Path(__file__).parent / "torture/matrix.yaml"
@@ -394,6 +396,34 @@ def test_postgres_itself_refuses_what_no_column_can_hold(server, kind):
             sql = literal(Case(0, value), kind)
             with pytest.raises(Exception, match=r"SQLSTATE: (2[23]|42601|54000)"):
                 cursor.execute(f"SELECT {sql}")
+
+
+@pytest.mark.usefixtures("lakes")
+def test_a_record_alone_has_the_bytes_of_one_in_a_block(server, tmp_path):
+    """With a stream map that changes nothing, every line is the same, byte for byte."""
+    maps = {f"public-{table}": {"id": "id"} for table in TABLES}
+    catalog = Pipe("tap_postgres", tmp_path, server.database).discover()
+
+    blocks, records = lines_alike(
+        "tap_postgres", tmp_path, server.database, catalog, {"stream_maps": maps}
+    )
+
+    assert len(blocks) == sum(map(len, server.expected.values()))
+    assert records == blocks
+
+
+@pytest.mark.usefixtures("lakes")
+def test_flattening_leaves_the_bytes_of_what_is_flat(server, tmp_path):
+    """A list becomes text by flattening; every other column stays as it is."""
+    flat = {"flattening_enabled": True, "flattening_max_depth": 1}
+    catalog = without_lists(Pipe("tap_postgres", tmp_path, server.database).discover())
+
+    blocks, records = lines_alike(
+        "tap_postgres", tmp_path, server.database, catalog, flat
+    )
+
+    assert len(blocks) == sum(map(len, server.expected.values()))
+    assert records == blocks
 
 
 def test_matrix_has_every_type_of_the_server(server):

@@ -17,7 +17,14 @@ from pathlib import Path
 
 import pytest
 from tap_mysql.rules import RULES
-from torture.harness import Pipe, checksum, read_lake, read_matrix
+from torture.harness import (
+    Pipe,
+    checksum,
+    lines_alike,
+    read_lake,
+    read_matrix,
+    without_lists,
+)
 
 MATRIX = Path(__file__).parent / "torture/mysql.yaml"
 PYMYSQL = {"row_reader": "pymysql"}
@@ -305,6 +312,32 @@ def test_every_way_gives_the_same_rows(lakes, mode):
         has_plain_names = not table.startswith("names")
         is_adopted = "adopted" in mode and bool(rows) and has_plain_names
         assert bool(lakes[mode].adopted[table]) == is_adopted, table
+
+
+@pytest.mark.usefixtures("lakes")
+def test_a_record_alone_has_the_bytes_of_one_in_a_block(server, tmp_path):
+    """With a stream map that changes nothing, every line is the same, byte for byte."""
+    maps = {f"torture-{table}": {"id": "id"} for table in TABLES}
+    catalog = Pipe("tap_mysql", tmp_path, server.database).discover()
+
+    blocks, records = lines_alike(
+        "tap_mysql", tmp_path, server.database, catalog, {"stream_maps": maps}
+    )
+
+    assert len(blocks) == sum(map(len, server.expected.values()))
+    assert records == blocks
+
+
+@pytest.mark.usefixtures("lakes")
+def test_flattening_leaves_the_bytes_of_what_is_flat(server, tmp_path):
+    """A list becomes text by flattening; every other column stays as it is."""
+    flat = {"flattening_enabled": True, "flattening_max_depth": 1}
+    catalog = without_lists(Pipe("tap_mysql", tmp_path, server.database).discover())
+
+    blocks, records = lines_alike("tap_mysql", tmp_path, server.database, catalog, flat)
+
+    assert len(blocks) == sum(map(len, server.expected.values()))
+    assert records == blocks
 
 
 def test_matrix_has_every_type_of_the_table():

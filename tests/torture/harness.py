@@ -263,6 +263,18 @@ class Pipe:
         assert (tap.returncode, target.returncode) == (0, 0)
         return json.loads(target.stdout.splitlines()[-1])
 
+    def tapped(self, catalog):
+        """Run the tap alone and return its RECORD lines."""
+        done = subprocess.run(
+            self._command(
+                self._module, self._tap, "--catalog", self._write("catalog", catalog)
+            ),
+            check=True,
+            capture_output=True,
+        )
+        lines = done.stdout.split(b"\n")
+        return [line for line in lines if line.startswith(b'{"type":"RECORD"')]
+
     def _command(self, module, config, *options):
         return [sys.executable, "-m", module, "--config", config, *options]
 
@@ -270,6 +282,40 @@ class Pipe:
         path = self._folder / f"{name}.json"
         path.write_text(json.dumps(content))
         return str(path)
+
+
+def lines_alike(module, folder, database, catalog, config):
+    """Return the RECORD lines of a tap with and without a setting.
+
+    The setting makes it send record by record. What only the clock tells is left out.
+    """
+    found = []
+    for name, extra in (("blocks", {}), ("records", config)):
+        here = folder / name
+        here.mkdir()
+        pipe = Pipe(module, here, database, extra)
+        found.append([undated(line) for line in pipe.tapped(catalog)])
+    return found
+
+
+def undated(line):
+    """Take the digits of the clock out of a line."""
+    return re.sub(
+        rb'"time_extracted":"[-\dT:.]+\+00:00","version":\d+}$',
+        b'"time_extracted":"+00:00","version":0}',
+        line,
+    )
+
+
+def without_lists(catalog):
+    """Return a catalog without the columns that flattening turns into text."""
+    chosen = json.loads(json.dumps(catalog))
+    for entry in chosen["streams"]:
+        columns = entry["schema"]["properties"]
+        for item in entry["metadata"]:
+            if item["breadcrumb"] and "items" in columns[item["breadcrumb"][1]]:
+                item["metadata"]["selected"] = False
+    return chosen
 
 
 def checksum(rows):

@@ -9,9 +9,9 @@ import json
 import threading
 
 import pytest
+from dativo_core.output import LineWriter
 from dativo_core.sql import tables
 from dativo_core.sql.journal import Journal
-from dativo_core.sql.output import LineWriter
 from dativo_core.sql.pool import Pool
 from dativo_core.sql.tables import Tables
 

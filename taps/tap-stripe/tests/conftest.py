@@ -41,6 +41,7 @@ class Run:
 
     messages: list = field(default_factory=list)
     error: BaseException | None = None
+    lines: list = field(default_factory=list)
 
     def of(self, kind, stream=None):
         """Return the messages of one type, of one stream if it is named."""
@@ -218,7 +219,7 @@ def captured(work):
             error = ended
     written.seek(0)
     lines = written.read().split("\n")
-    return Run([json.loads(line) for line in lines if line], error)
+    return Run([json.loads(line) for line in lines if line], error, lines)
 
 
 @pytest.fixture

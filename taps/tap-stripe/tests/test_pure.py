@@ -12,7 +12,7 @@ from tap_stripe import client, versions, windows
 from tap_stripe.events import How, fold, read_event
 from tap_stripe.gather import without_repeats
 from tap_stripe.plan import EVENT_DAYS, Limits, Why, plan
-from tap_stripe.records import Envelope, Origin, Shape, compact, read_fields, read_page
+from tap_stripe.records import Origin, Shape, compact, read_fields, read_page
 from tap_stripe.resources import BY_NAME, RESOURCES, children, listened_types
 from tap_stripe.state import Bookmark
 from tap_stripe.windows import Segment
@@ -262,19 +262,6 @@ def test_our_own_columns():
         "_account_id": "acct",
         "_sdc_deleted_at": "1970-01-01T00:00:01+00:00",
     }
-
-
-def test_a_line_is_a_singer_record():
-    """With the version of its load, if it has one."""
-    line = json.loads(Envelope("a", "now", 3).line(b'{"id":1}'))
-    assert line == {
-        "type": "RECORD",
-        "stream": "a",
-        "record": {"id": 1},
-        "time_extracted": "now",
-        "version": 3,
-    }
-    assert "version" not in json.loads(Envelope("a", "now", None).line(b"{}"))
 
 
 # Tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -80,6 +81,47 @@ def test_maps_and_flattening_see_the_same_values(stripe):
     assert {row["id"]: row["created"] for row in flat} == {
         key: line["created"] for key, line in by_id.items()
     }
+
+
+def undated(lines):
+    """Return the RECORD lines without what the clock says, in an order."""
+    clock = re.compile(r'"time_extracted":"[-\dT:.]+\+00:00"(,"version":\d+)?}$')
+    return sorted(
+        clock.sub("", line) for line in lines if line.startswith('{"type":"RECORD"')
+    )
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_a_record_alone_has_the_bytes_of_a_line(stripe, typed):
+    """With stream maps that change nothing, of objects and of their lists."""
+    names = [r.name for r in RESOURCES if not (r.is_costly or r.is_special)]
+    maps = {name: {"id": "id"} for name in names}
+
+    lines = undated(stripe.run(*names, typed_nested=typed).lines)
+    mapped = undated(stripe.run(*names, typed_nested=typed, stream_maps=maps).lines)
+
+    assert len(lines) > 1_000
+    assert mapped == lines
+
+
+@pytest.mark.parametrize("version", [None, 7])
+def test_what_stripe_spells_in_its_own_way_stays_so(version, capsysbinary):
+    """Blanks, escapes, zeros behind the point; with the version of a full load."""
+    record = (
+        b'{"id":"cus_1","name":"Zo\\u00eb \\/ Zo\xc3\xab","balance":1.10,'
+        b'"metadata":{"a" : [ 1E2,-0.0, 12345678901234567890.5 ]}}'
+    )
+    found = []
+    for config in ({}, {"stream_maps": {"customers": {"id": "id"}}}):
+        tap = TapStripe(config={"api_key": "sk_test_0", **config})
+        tap.streams["customers"].begin(version)
+        tap.streams["customers"].write([record])
+        tap.streams["customers"].close()
+        found += undated(capsysbinary.readouterr().out.decode().split("\n"))
+
+    [line, mapped] = found
+    assert f'"record":{record.decode()}' in line
+    assert mapped == line
 
 
 def test_a_deselected_column_is_not_sent(stripe):

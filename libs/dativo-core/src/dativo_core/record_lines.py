@@ -6,12 +6,13 @@ becomes JSON text in one call, and one more call joins the columns into lines.
 
 from __future__ import annotations
 
+import functools
 import json
 import typing as t
 from dataclasses import dataclass
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -50,14 +51,25 @@ class Envelope:
 
     @property
     def head(self) -> str:
-        """Everything before the first value's name."""
-        return f'{{"type":"RECORD","stream":{json.dumps(self.stream)},"record":{{'
+        """Everything before the record."""
+        return f'{{"type":"RECORD","stream":{json.dumps(self.stream)},"record":'
 
     @property
     def tail(self) -> str:
-        """Everything after the last value, with the end of the line."""
+        """Everything after the record, with the end of the line."""
         version = "" if self.version is None else f',"version":{self.version}'
-        return f'}},"time_extracted":{json.dumps(self.time_extracted)}{version}}}\n'
+        return f',"time_extracted":{json.dumps(self.time_extracted)}{version}}}\n'
+
+    def lines(self, records: Iterable[bytes]) -> bytes:
+        """Return records, which are JSON, as lines."""
+        head, tail = self.head.encode(), self.tail.encode()
+        return b"".join([head + record + tail for record in records])
+
+
+@functools.lru_cache(maxsize=10_000)
+def label(name: str) -> bytes:
+    """Return what goes before a value of that name."""
+    return json.dumps(name).encode() + b":"
 
 
 def render(
@@ -75,7 +87,7 @@ def render(
 
 def _rows_of_a_block(batch: pa.RecordBatch, envelope: Envelope) -> int:
     names = sum(len(name) + 5 for name in batch.schema.names)
-    fixed = len(envelope.head) + len(envelope.tail) + names
+    fixed = len(envelope.head) + len(envelope.tail) + 2 + names
     values: int = 2 * batch.nbytes // max(1, batch.num_rows)
     return MAX_BLOCK_BYTES // (fixed + values)
 
@@ -88,7 +100,7 @@ def _block(
 
     string = pa.large_string() if batch.nbytes > _WIDE_BYTES else pa.string()
     pieces: list[t.Any] = []
-    literal = envelope.head
+    literal = envelope.head + "{"
     separator = ""
     for name, column, rendering in zip(
         batch.schema.names, batch.columns, renderings, strict=True
@@ -97,7 +109,7 @@ def _block(
         literal += f"{separator}{json.dumps(name)}:{before}"
         pieces += [pa.scalar(literal, string), values]
         literal, separator = after, ","
-    pieces.append(pa.scalar(literal + envelope.tail, string))
+    pieces.append(pa.scalar(literal + "}" + envelope.tail, string))
     if not batch.num_columns:
         pieces.append(pa.array([""] * batch.num_rows, string))
     return _bytes(

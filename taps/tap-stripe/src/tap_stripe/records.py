@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import msgspec
+from dativo_core.record_lines import label
 
 from tap_stripe.versions import ACCOUNT, DELETED_AT, EXTRA, PARENT
 
@@ -114,7 +115,7 @@ class Shape:
         known = fits or {}
         self._rules = {
             name: _Rule(
-                _name(name) if name in self._wanted else b"", kind, known.get(name)
+                label(name) if name in self._wanted else b"", kind, known.get(name)
             )
             for name, kind in columns.items()
             if name not in {EXTRA, PARENT, ACCOUNT, DELETED_AT}
@@ -132,7 +133,7 @@ class Shape:
                 if rule.label:
                     parts.append(rule.label + held)
             elif name != "deleted":
-                unknown.append(_name(name) + text)
+                unknown.append(label(name) + text)
         parts += self._own(origin, unknown)
         return b"{" + b",".join(parts) + b"}"
 
@@ -144,26 +145,10 @@ class Shape:
             EXTRA: b"{" + b",".join(unknown) + b"}" if unknown else b"",
         }
         return [
-            _name(name) + value
+            label(name) + value
             for name, value in found.items()
             if value and name in self._wanted
         ]
-
-
-class Envelope:
-    """The part of a RECORD line that is the same for many."""
-
-    def __init__(self, stream: str, extracted: str, version: int | None) -> None:
-        head = {"type": "RECORD", "stream": stream}
-        tail: dict[str, t.Any] = {"time_extracted": extracted}
-        if version is not None:
-            tail["version"] = version
-        self._head = msgspec.json.encode(head)[:-1] + b',"record":'
-        self._tail = b"," + msgspec.json.encode(tail)[1:] + b"\n"
-
-    def line(self, record: bytes) -> bytes:
-        """Return a record as a line of output."""
-        return self._head + record + self._tail
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -209,8 +194,3 @@ _STARTS = {
     "list": b"[n",
     "object": b"{n",
 }
-
-
-@functools.lru_cache(maxsize=10_000)
-def _name(name: str) -> bytes:
-    return json.dumps(name).encode() + b":"

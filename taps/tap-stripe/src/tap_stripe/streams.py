@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
-import sys
 import typing as t
 
+from dativo_core import verbatim
 from dativo_core.exact_schema import ExactSchema
+from dativo_core.output import LineWriter
+from dativo_core.record_lines import Envelope
 from singer_sdk import Stream
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.io_base import SingerWriter
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_stripe import nested, resources, versions
 from tap_stripe.gather import Gatherer, Wanted, no_rows
 from tap_stripe.plan import is_full
-from tap_stripe.records import Envelope, Shape
+from tap_stripe.records import Shape
 from tap_stripe.sweep import pages
 from tap_stripe.windows import Segment
 
@@ -95,17 +95,22 @@ class StripeStream(Stream):
     def write(self, records: list[bytes]) -> None:
         """Write records, as lines or one by one through the stream maps."""
         if self._writes_lines:
-            # The SDK writes its messages as text, above this buffer.
-            sys.stdout.flush()
             extracted = utc_now().isoformat()
             envelope = Envelope(self.name, extracted, self._stream_version)
-            sys.stdout.buffer.write(b"".join(map(envelope.line, records)))
-            sys.stdout.buffer.flush()
+            writer = t.cast("LineWriter", self._tap.message_writer)
+            writer.write_blocks([memoryview(envelope.lines(records))])
         else:
-            for record in records:
-                self._write_record_message(json.loads(record))
+            for record in map(verbatim.read, records):
+                self._write_record_message(record)
         self._counter.increment(len(records))
         self._written += len(records)
+
+    def _generate_record_messages(
+        self, record: Record
+    ) -> t.Generator[verbatim.Line, None, None]:
+        """Say what stream maps leave alone with the bytes that Stripe sent."""
+        read = t.cast("verbatim.Record", record)
+        yield from verbatim.lines(super()._generate_record_messages(dict(read)), read)
 
     def finish(self) -> None:
         """Say once more which version it is: it proves that the load is whole."""
@@ -122,7 +127,7 @@ class StripeStream(Stream):
     def _writes_lines(self) -> bool:
         [first, *others] = self.stream_maps
         return (
-            type(self._tap.message_writer) is SingerWriter
+            type(self._tap.message_writer) is LineWriter
             and not others
             and type(first) is SameRecordTransform
             and not first.flattening_enabled
@@ -144,7 +149,7 @@ class StripeStream(Stream):
             for item in pages(gatherer, root, Segment(), {}):
                 rows = no_rows()
                 gatherer.rows(wanted, item, rows)
-                yield from map(json.loads, rows[self.name])
+                yield from map(verbatim.read, rows[self.name])
             if wanted.refused:
                 raise wanted.refused[self.name]
 

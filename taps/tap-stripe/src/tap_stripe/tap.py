@@ -15,6 +15,7 @@ from dativo_core.errors import (
     RefusedError,
 )
 from dativo_core.exact_schema import read_catalog
+from dativo_core.output import LineWriter
 from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
@@ -139,6 +140,7 @@ class TapStripe(Tap):
 
     name = client.PLUGIN
     package_name = "dativo-tap-stripe"
+    message_writer_class = LineWriter
     config_jsonschema: t.ClassVar[dict[str, t.Any]] = SETTINGS.to_dict()
     capabilities: t.ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,

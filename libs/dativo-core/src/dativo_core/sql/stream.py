@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import time
 import typing as t
 
@@ -16,11 +15,12 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Metadata
 
+from dativo_core import verbatim
 from dativo_core.batch_files import batch_config
 from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import ExactSchema
+from dativo_core.output import LineWriter
 from dativo_core.sql.comparing import SqlSide, is_digestible
-from dativo_core.sql.output import LineWriter
 from dativo_core.sql.progress import Meter
 from dativo_core.sql.reading import AHEAD_BYTES, Progress, Source
 
@@ -169,7 +169,7 @@ class SqlStream(Stream):
                         self._check_max_record_limit(counter.value)
                         counter.increment()
                         if write_messages:
-                            self._write_record_message(dict(record))
+                            self._write_record_message(record)
                         yield record
             total = counter.value
         self._finish(write=write_messages)
@@ -315,10 +315,16 @@ class SqlStream(Stream):
     def _write_blocks(self, batch: pa.RecordBatch) -> None:
         t.cast("LineWriter", self._tap.message_writer).write_blocks(self._lines(batch))
 
-    def _decoded(self, batch: pa.RecordBatch) -> Iterator[dict[str, t.Any]]:
+    def _decoded(self, batch: pa.RecordBatch) -> Iterator[verbatim.Record]:
         for block in self._lines(batch):
-            for line in bytes(block).splitlines():
-                yield json.loads(line)["record"]
+            yield from verbatim.read_lines(block)
+
+    def _generate_record_messages(
+        self, record: Record
+    ) -> t.Generator[verbatim.Line, None, None]:
+        """Say what stream maps leave alone with the bytes that a block would have."""
+        read = t.cast("verbatim.Record", record)
+        yield from verbatim.lines(super()._generate_record_messages(dict(read)), read)
 
     # What is remembered
 

@@ -10,14 +10,14 @@ import queue
 import threading
 import typing as t
 
+from dativo_core.output import Mark
 from dativo_core.sql.lanes import AbandonedError, Lanes
-from dativo_core.sql.output import Mark
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dativo_core.output import Handed, LineWriter
     from dativo_core.sql.lanes import Lane
-    from dativo_core.sql.output import Handed, LineWriter
 
 MAX_BYTES = 64 * 2**20
 _PATIENCE_SECONDS = 5.0

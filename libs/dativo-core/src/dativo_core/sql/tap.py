@@ -12,8 +12,8 @@ from singer_sdk.singerlib import Catalog, Metadata
 from dativo_core import settings, signals
 from dativo_core.errors import ConfigurationError
 from dativo_core.exact_schema import read_catalog
+from dativo_core.output import LineWriter
 from dativo_core.sql.journal import Journal
-from dativo_core.sql.output import LineWriter
 from dativo_core.sql.preflight import Choice
 from dativo_core.sql.stream import SqlStream
 from dativo_core.sql.tables import Tables

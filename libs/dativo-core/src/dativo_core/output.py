@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from singer_sdk.io_base import SingerWriter
 
+from dativo_core.verbatim import Line
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -55,7 +57,9 @@ class LineWriter(SingerWriter):
 
     def write_message(self, message: Message) -> None:
         """Write a message of the SDK."""
-        if self._hand_over is None:
+        if isinstance(message, Line):
+            self.write_blocks([memoryview(message.line)])
+        elif self._hand_over is None:
             super().write_message(message)
         else:
             line = f"{self.format_message(message)}\n".encode()
