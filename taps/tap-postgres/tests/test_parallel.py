@@ -203,14 +203,27 @@ def test_a_connection_in_which_another_thread_is_stuck_is_left_alone(source):
     settings = {**source.config, "ssl_enable": False}
     place = connection.conninfo(settings, connection.PrivateFolder())
     client = Client(place, "here", logging.getLogger())
-    with client.transaction():
-        client.ask("SELECT 1")
-        stuck = client._connection
-        client._reader = -1
-    assert client._connection is None
-    client._reader = None
+    begun, leave = threading.Event(), threading.Event()
 
+    def get_stuck():
+        reading = client.read("SELECT 1 AS one", "Reading")
+        next(reading)
+        begun.set()
+        leave.wait()
+        reading.close()
+
+    thread = threading.Thread(target=get_stuck)
+    with client.transaction():
+        thread.start()
+        begun.wait()
     with client.transaction():
         assert client.ask("SELECT 2") == [(2,)]
+        sessions = source.database.query(
+            "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' "
+            "AND application_name = 'tap-postgres' AND datname = current_database()"
+        )
+    leave.set()
+    thread.join()
     client.close()
-    stuck.close()
+
+    assert sessions == [(2,)]

@@ -10,6 +10,7 @@ import weakref
 from dativo_core import logs
 
 from tap_postgres import failures, queries
+from tap_postgres.handles import Handles
 
 if t.TYPE_CHECKING:
     import logging
@@ -41,8 +42,7 @@ class Client:
         self._place = place
         self._logger = logger
         self._connection: adbc.AdbcConnection | None = None
-        self._reader: int | None = None
-        self._close: t.Callable[[], t.Any] = lambda: None
+        self._handles = Handles()
 
     @contextlib.contextmanager
     def transaction(self, snapshot: str = "") -> Iterator[None]:
@@ -64,8 +64,8 @@ class Client:
             self._end(connection)
 
     def _end(self, connection: adbc.AdbcConnection) -> None:
-        if self._reader not in {None, threading.get_ident()}:
-            # It does not let go of the connection, and none may be used by two.
+        if self._handles.is_busy:
+            # A thread does not let go of the connection.
             self.forget()
             return
         # A lost connection has nothing to roll back, and the first error counts.
@@ -85,14 +85,12 @@ class Client:
         import pyarrow as pa  # noqa: PLC0415 not needed for --about
 
         self._logger.debug("%s: %s", subject, queries.DIALECT.without_literals(sql))
-        self._reader = threading.get_ident()
-        try:
-            with self._explained(subject), self._statement(sql) as statement:
-                stream, _ = statement.execute_query()
-                with pa.RecordBatchReader.from_stream(stream) as reader:
-                    yield from reader
-        finally:
-            self._reader = None
+        self._connect()
+        handles = self._handles
+        with handles.used(), self._explained(subject), self._statement(sql) as asked:
+            stream, _ = asked.execute_query()
+            with handles.closing(pa.RecordBatchReader.from_stream(stream)) as answer:
+                yield from answer
 
     def cancel(self) -> None:
         """Let the server stop its present statement; from any thread."""
@@ -108,13 +106,12 @@ class Client:
 
     def forget(self) -> None:
         """Leave the connection alone for good, since another thread is in it."""
-        if isinstance(self._close, weakref.finalize):
-            self._close.detach()
+        self._handles = Handles()
         self._connection = None
 
     def close(self) -> None:
         """Leave the server."""
-        self._close()
+        self._handles.close()
         self._connection = None
 
     def _connect(self) -> adbc.AdbcConnection:
@@ -122,14 +119,16 @@ class Client:
             import adbc_driver_manager as adbc  # noqa: PLC0415 not needed for --about
             import adbc_driver_postgresql  # noqa: PLC0415
 
-            with self._explained("Connecting to"), contextlib.ExitStack() as opened:
-                database = opened.enter_context(
-                    adbc_driver_postgresql.connect(self._conninfo)
-                )
-                self._connection = opened.enter_context(adbc.AdbcConnection(database))
-                self._connection.set_autocommit(enabled=False)
-                # Closed with the client, also if nobody asks for it.
-                self._close = weakref.finalize(self, opened.pop_all().close)
+            handles = Handles()
+            with self._explained("Connecting to"), contextlib.ExitStack() as failed:
+                failed.callback(handles.close)
+                database = handles.add(adbc_driver_postgresql.connect(self._conninfo))
+                connection = handles.add(adbc.AdbcConnection(database))
+                connection.set_autocommit(enabled=False)
+                failed.pop_all()
+            # Closed with the client, also if nobody asks for it.
+            weakref.finalize(self, handles.close)
+            self._handles, self._connection = handles, connection
         return self._connection
 
     def _do(self, sql: str) -> None:
@@ -141,7 +140,8 @@ class Client:
         import adbc_driver_manager as adbc  # noqa: PLC0415
 
         hint = {"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
-        with adbc.AdbcStatement(self._connect()) as statement:
+        connection = self._connect()
+        with self._handles.closing(adbc.AdbcStatement(connection)) as statement:
             statement.set_options(**hint)
             statement.set_sql_query(sql)
             yield statement
