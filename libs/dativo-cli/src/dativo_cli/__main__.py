@@ -1,8 +1,19 @@
-"""Run the `dativo` command as a module."""
+"""Run the `dativo` command."""
 
 from __future__ import annotations
 
-from dativo_cli.main import main
+import typing as t
+
+from dativo_core import starting
+
+
+def main() -> t.NoReturn:
+    """Run the command and exit with one of the documented codes."""
+    starting.guard()
+    from dativo_cli.main import run  # noqa: PLC0415 takes a second
+
+    run()
+
 
 if __name__ == "__main__":
     main()

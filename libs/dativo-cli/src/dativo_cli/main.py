@@ -34,7 +34,7 @@ dativo.add_command(reconcile)
 dativo.add_command(sandbox)
 
 
-def main() -> t.NoReturn:
+def run() -> t.NoReturn:
     """Run the command and exit with one of the documented codes."""
     logs.configure_for_people()
     run_command(dativo, "dativo")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import typing as t
 
-from dativo_core import entrypoint
-
-from tap_postgres.tap import TapPostgres
+from dativo_core import starting
 
 
 def main() -> t.NoReturn:
     """Run the tap and exit with a code that an orchestrator can route on."""
+    starting.guard()
+    from dativo_core import entrypoint  # noqa: PLC0415 takes a second
+
+    from tap_postgres.tap import TapPostgres  # noqa: PLC0415
+
     entrypoint.run(TapPostgres)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 
+from dativo_core import starting
+
 
 def main() -> None:
     """Run the target."""
+    starting.guard()
     # Imports make no garbage: looking for it costs a tenth of the start. The reader
     # begins to look when it has something to read.
     gc.disable()
