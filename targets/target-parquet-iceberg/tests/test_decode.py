@@ -50,6 +50,7 @@ KINDS = {
     name: {**kind, "type": [kind["type"], "null"]} if kind else kind
     for name, kind in DECLARED.items()
 }
+TINY = "e-999999999999999999999"
 DIGITS = st.text("0123456789", min_size=1, max_size=45)
 NUMBERS = st.builds(
     lambda sign, whole, rest: sign + (whole.lstrip("0") or "0") + rest,
@@ -100,11 +101,17 @@ STRINGS = (
 TOKENS = (
     NUMBERS
     | st.sampled_from(["null", "true", "false", "-0", "-0.0", "3.4028235677973366e38"])
-    | st.just("1e999999999999999999999")
+    | st.sampled_from(["1e999999999999999999999", "-1e-999999999999999999999"])
     | STRINGS.map(json.dumps)
     | st.sampled_from(["[]", "[1, null]", '["x"]', "{}", '{"a": 1.10, "b": [1.10, 2]}'])
     | st.sampled_from(
-        ['{"b": 123456789012345678901234567890}', '{"a": {}}', '"\\ud800"']
+        [
+            '{"b": 123456789012345678901234567890}',
+            '{"a": {}}',
+            f'{{"a": 1{TINY}}}',
+            f'{{"b": [0.50, 1{TINY}]}}',
+            '"\\ud800"',
+        ]
     )
 )
 

@@ -18,6 +18,10 @@ from target_parquet_iceberg.runs import Run
 from target_parquet_iceberg.schema import columns
 from target_parquet_iceberg.settings import with_defaults
 
+NUMBER = {"type": "number"}
+# Exponents that no Decimal has.
+TINY, HUGE = "e-999999999999999999999", "e+999999999999999999999"
+
 # JSON Schema of a value, and JSON that it takes in one notation or another.
 LEAVES: list[tuple[dict[str, t.Any], list[str]]] = [
     ({"type": "boolean"}, ["true", "false"]),
@@ -26,6 +30,7 @@ LEAVES: list[tuple[dict[str, t.Any], list[str]]] = [
     ({"type": "integer", "minimum": 0, "maximum": 2**64 - 1}, ["18446744073709551615"]),
     ({"type": "number", "format": "float"}, ["0.1", "3", "16777217"]),
     ({"type": "number"}, ["0.1", "-0.0", "1e300", '"NaN"', '"-Infinity"', "12e-1"]),
+    ({"type": "number"}, [f"1{TINY}", f"-12.5{TINY}", f"0{HUGE}", f"-0.0{HUGE}"]),
     ({"type": "number", "multipleOf": 0.01}, ["1.10", "12", "0.5", "1e-2"]),
     (
         {"type": "string", "format": "singer.decimal", "precision": 9, "scale": 2},
@@ -51,6 +56,7 @@ LEAVES: list[tuple[dict[str, t.Any], list[str]]] = [
 ]
 ODD = [
     *("null", "true", "1", "1.5", '"1.5"', '"a"', "[]", "{}", '{"z": 1}', "[null]"),
+    *(f"1{TINY}", f"0{HUGE}", f"1{HUGE}"),
     *('"2024-13-01"', "1e999", "340282356779733661637539395458142568448", '"\\ud800"'),
 ]
 
@@ -180,6 +186,94 @@ def test_what_the_fast_lane_takes_is_what_the_exact_lane_makes(block) -> None:
     assert expected == [bits(row) for row in found.to_pylist()]
     assert expected == [bits(row) for row in again.to_pylist()]
     assert +exact_counts(exact) == +exact_counts(parsed)
+
+
+def an_object_of(schema):
+    """Return the schema of an object with one field."""
+    return {"type": "object", "properties": {"x": schema}}
+
+
+def a_list_of(schema):
+    """Return the schema of a list."""
+    return {"type": "array", "items": schema}
+
+
+@pytest.mark.parametrize(
+    ("token", "stored"),
+    [
+        ("1e-400", 0.0),
+        (f"1{TINY}", 0.0),
+        (f"-12.5{TINY}", -0.0),
+        (f"0{HUGE}", 0.0),
+        (f"-0.0{HUGE}", -0.0),
+        ("1e400", None),
+        (f"1{HUGE}", None),
+        (f"-1{HUGE}", None),
+    ],
+)
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        (NUMBER, "%s"),
+        (an_object_of(NUMBER), '{"x": %s}'),
+        (a_list_of(NUMBER), "[%s]"),
+        (a_list_of(an_object_of(a_list_of(NUMBER))), '[{"x": [%s]}]'),
+    ],
+)
+def test_a_double_beyond_any_decimal_is_the_same_in_both_lanes(
+    token, stored, schema, text
+) -> None:
+    """The nearest double, wherever it is, or a dead letter that names its place."""
+    fast, decoder = lane({"properties": {"id": {"type": "integer"}, "a": schema}})
+    line = f'{{"id": 1, "a": {text % token}}}'
+
+    parsed = fast.run(run_of(line))
+    table = None if parsed is None else fast.table([parsed])
+    exact = decoder.decode([line.encode()])
+
+    if stored is None:
+        assert table is None
+        [reject] = exact.rejects
+        assert (reject.stage, reject.found) == ("cast", "Decimal")
+        assert reject.path.startswith("a")
+        return
+    assert exact.rejects == ()
+    assert bits(table["a"].to_pylist()) == bits(exact.rows["a"].to_pylist())
+    assert bits(innermost(exact.rows["a"][0].as_py())) == bits(stored)
+
+
+def innermost(value: t.Any) -> t.Any:
+    """Return what lists and objects hold in the end."""
+    while isinstance(value, list | dict):
+        [value] = value.values() if isinstance(value, dict) else value
+    return value
+
+
+@pytest.mark.parametrize("token", [f"1{TINY}", f"-1.50{TINY}", f"0{HUGE}", f"1{HUGE}"])
+def test_free_json_keeps_exponents_that_no_decimal_has(token) -> None:
+    """Digit for digit, beside other numbers."""
+    schema = an_object_of({})
+    fast, decoder = lane({"properties": {"id": {"type": "integer"}, "a": schema}})
+    line = f'{{"id": 1, "a": {{"x": [{token}, 1.10]}}}}'
+
+    assert fast.run(run_of(line)) is None
+    exact = decoder.decode([line.encode()])
+
+    assert exact.rows["a"].to_pylist() == [{"x": f"[{token},1.10]"}]
+
+
+@pytest.mark.parametrize("token", [f"1{TINY}", f"1{HUGE}"])
+def test_no_decimal_is_made_of_an_exponent_that_none_has(token) -> None:
+    """It would be rounded, or have no end."""
+    schema = an_object_of({"type": "number", "multipleOf": 0.01})
+    fast, decoder = lane({"properties": {"id": {"type": "integer"}, "a": schema}})
+    line = f'{{"id": 1, "a": {{"x": {token}}}}}'
+
+    assert fast.run(run_of(line)) is None
+    [reject] = decoder.decode([line.encode()]).rejects
+
+    assert (reject.stage, reject.path) == ("cast", "a.x")
+    assert reject.expected == "decimal(38, 2)"
 
 
 def exact_counts(block: t.Any) -> t.Counter[str]:

@@ -11,6 +11,7 @@ import contextlib
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 import msgspec
 import pyarrow as pa
@@ -314,7 +315,7 @@ def _type(value: t.Any, path: Iterable[str]) -> str:
     value = plain(value)
     for step in path:
         value = value[int(step) if isinstance(value, list) else step]
-    return type(value).__name__
+    return "Decimal" if isinstance(value, Decimal) else type(value).__name__
 
 
 def _at(reject: Reject, index: int) -> Reject:
