@@ -149,11 +149,13 @@ class Client:
     @contextlib.contextmanager
     def _explained(self, subject: str) -> Iterator[None]:
         import adbc_driver_manager as adbc  # noqa: PLC0415
+        import pyarrow as pa  # noqa: PLC0415
 
         try:
             yield
-        # pyarrow raises OSError for what the driver meets while it streams.
-        except (adbc.Error, OSError) as exception:
+        # What the driver meets while it streams, pyarrow raises as OSError, and the
+        # last version for Python 3.10 as ArrowInvalid.
+        except (adbc.Error, OSError, pa.ArrowException) as exception:
             # With LOGLEVEL=debug the traceback has the driver's own words.
             logs.SECRETS.add(failures.values(str(exception)))
             found = failures.explain(
