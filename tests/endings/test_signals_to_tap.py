@@ -117,6 +117,29 @@ def test_a_tap_that_is_killed_between_two_streams(two):
     assert b"currently_syncing" not in lines[-1]
 
 
+@pytest.mark.parametrize("tables", [1, 2])
+def test_a_tap_that_is_killed_as_it_goes_on(two, tables):
+    """The first STATE of a run, which says where it begins, names a stream too."""
+    command = two.tap_command()
+    first = subprocess.run(command, check=True, capture_output=True).stdout
+    said = next(line for line in first.splitlines() if b'"full_table"' in line)
+    two.state = json.loads(said)["value"]
+    two.tap["parallel_tables"] = tables
+
+    tap = subprocess.Popen(two.tap_command(), stdout=subprocess.PIPE)
+    line = tap.stdout.readline()
+    tap.kill()
+    tap.communicate()
+    done = subprocess.run(
+        two.target_command(), input=line, check=False, capture_output=True
+    )
+
+    [begun] = json.loads(line)["value"]["bookmarks"].values()
+    assert begun == two.state["bookmarks"]["public-orders"]
+    assert done.returncode == 75
+    assert b"in the middle of public-a" in done.stderr
+
+
 FEEDS = {
     "exits 1": "exit 1",
     "is killed": "exec sh -c 'kill -9 $$'",

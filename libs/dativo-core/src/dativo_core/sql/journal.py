@@ -33,6 +33,14 @@ class Journal:
         """Return where a stream stands."""
         return dict(self._state.get("bookmarks", {}).get(stream) or {})
 
+    def announce(self) -> None:
+        """Name the stream that comes first, before a STATE says what a run starts from.
+
+        It would be the STATE of a run that is whole, if the tap died behind it.
+        """
+        if self._unfinished:
+            self._state["currently_syncing"] = self._unfinished[0]
+
     def begin(self, stream: str) -> None:
         """Say which stream comes next, and what this run starts from."""
         self._state["currently_syncing"] = stream

@@ -109,6 +109,9 @@ class SqlTap(Tap):
     def sync_all(self) -> None:  # type: ignore[misc]
         """Sync all streams, several at once if the user wants it."""
         writer, count = self.message_writer, self.config["parallel_tables"]
+        # Without a state, none is written before a stream begins.
+        if self.state:
+            self.journal.announce()
         selected = [one for one in self.streams.values() if one.selected]
         if count == 1 or not isinstance(writer, LineWriter):
             super().sync_all()
