@@ -96,6 +96,16 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def kills(session: nox.Session) -> None:
+    """Kill a load of ten million rows fifty times, as records and in files.
+
+    `-- --rows 200000 --kills 6 --source postgres` for less.
+    """
+    sync(session)
+    session.run("python", "tests/chaos/kills.py", *session.posargs)
+
+
+@nox.session
 def signals(session: nox.Session) -> None:
     """Send every signal at every moment to tap, target and Meltano."""
     sync(session)

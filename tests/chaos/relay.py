@@ -1,0 +1,185 @@
+"""Passes on what a tap writes to a target; counts rows, and stops where a kill is due.
+
+The rows have numbers from 1 on, in the order in which a tap must send them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import time
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+import pyarrow.parquet as pq
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+NUMBER = "n"
+BLOCK_BYTES = 2**20
+RECORD = b'{"type":"RECORD"'
+
+
+class OutOfOrderError(Exception):
+    """A tap has sent another row than the next one."""
+
+
+class Rows(t.NamedTuple):
+    """Some lines, and the rows that are in them."""
+
+    text: bytes
+    first: int = 0
+    last: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return self.last - self.first + 1 if self.last else 0
+
+
+@dataclass
+class Files:
+    """How many rows the files of a tap have, and how long a row takes."""
+
+    rows: int = 0
+    seconds_per_row: float = 0.0
+
+
+def marker(state: dict[str, t.Any]) -> str:
+    """Return from where a STATE lets the only stream go on, as text."""
+    [bookmark] = [*state.get("bookmarks", {}).values()] or [{}]
+    return json.dumps(bookmark.get("full_table") or {}, sort_keys=True)
+
+
+class Relay:
+    """From a tap to a target.
+
+    Args:
+        tap: What the tap writes to.
+        target: What the target reads from.
+        position: How many rows lie before the first that the tap must send.
+        files: What is known of the tap's files; none come with records.
+        random: Says where a line is torn.
+
+    Attributes:
+        marks: How many rows lie before the place from which a STATE goes on.
+    """
+
+    def __init__(
+        self,
+        tap: t.IO[bytes],
+        target: t.IO[bytes],
+        position: int,
+        files: Files,
+        random: Random,
+    ) -> None:
+        self.position = self.start = position
+        self.marks: dict[str, int] = {}
+        self._tap, self._target = tap.fileno(), target
+        self._files = files
+        self._random = random
+        self._file_began: float | None = None
+        with contextlib.suppress(AttributeError, OSError):  # Linux has it
+            fcntl.fcntl(self._tap, fcntl.F_SETPIPE_SZ, BLOCK_BYTES)
+
+    def pass_on(self, until: int | None, lines: int = 1) -> None:
+        """Pass on so many rows of the table and so many lines, or all there are.
+
+        Raises:
+            OutOfOrderError: another row than the next one came.
+        """
+        rest, passed = b"", 0
+        while until is None or self.position < until or passed < lines:
+            if passed >= lines and not self._is_ready(until):
+                return
+            block = os.read(self._tap, BLOCK_BYTES)
+            if not block:
+                return
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            for found in self._pieces(whole + newline):
+                self._check(found)
+                room = found.count if until is None else until - self.position
+                if found.count > max(0, room) and not self._files.rows:
+                    self._write(self._torn(found, max(0, room)))
+                    return
+                self._write(found)
+                passed += 1
+                if until is not None and self.position >= until and passed >= lines:
+                    return
+
+    def _is_ready(self, until: int | None) -> bool:
+        """Wait for the tap; in the middle of a file as long as a part of it takes."""
+        if until is None or until - self.position >= self._files.rows:
+            return True
+        seconds = (until - self.position) * self._files.seconds_per_row
+        return bool(select.select([self._tap], [], [], seconds)[0])
+
+    def _pieces(self, block: bytes) -> Iterator[Rows]:
+        if block.count(RECORD) == block.count(b"\n"):
+            if block:
+                yield _records(block)
+            return
+        for line in block.splitlines(keepends=True):
+            yield self._other(line)
+
+    def _other(self, line: bytes) -> Rows:
+        if line.startswith(RECORD):
+            return _records(line)
+        message = json.loads(line)
+        if message["type"] == "STATE":
+            self.marks |= {marker(message["value"]): self.position}
+        if message["type"] != "BATCH":
+            return Rows(line)
+        return self._file(_filed(line, message["manifest"]))
+
+    def _file(self, rows: Rows) -> Rows:
+        now, self._files.rows = time.monotonic(), rows.count
+        if self._file_began is not None:
+            self._files.seconds_per_row = (now - self._file_began) / rows.count
+        self._file_began = now
+        return rows
+
+    def _check(self, found: Rows) -> None:
+        if found.count and found.first != self.position + 1:
+            told = f"Row {found.first} came where {self.position + 1} was due."
+            raise OutOfOrderError(told)
+
+    def _torn(self, found: Rows, count: int) -> Rows:
+        """Return so many lines, and a part of the next."""
+        *lines, rest = found.text.split(b"\n", count)
+        cut = self._random.randrange(rest.index(b"\n") + 1)
+        text = b"".join(line + b"\n" for line in lines) + rest[:cut]
+        return Rows(text, found.first, found.first + count - 1)
+
+    def _write(self, found: Rows) -> None:
+        self._target.write(found.text)
+        self._target.flush()
+        self.position += found.count
+
+
+def _records(block: bytes) -> Rows:
+    first, last = block.partition(b"\n")[0], block[:-1].rpartition(b"\n")[2]
+    return _gapless(Rows(block, _number(first), _number(last)), block.count(b"\n"))
+
+
+def _number(line: bytes) -> int:
+    return int(json.loads(line)["record"][NUMBER])
+
+
+def _filed(line: bytes, manifest: list[str]) -> Rows:
+    [url] = manifest
+    found = pq.read_table(unquote(urlsplit(url).path), columns=[NUMBER])[NUMBER]
+    return _gapless(Rows(line, found[0].as_py(), found[-1].as_py()), len(found))
+
+
+def _gapless(rows: Rows, count: int) -> Rows:
+    if rows.count != count:
+        told = f"{count} rows came from {rows.first} to {rows.last}."
+        raise OutOfOrderError(told)
+    return rows
