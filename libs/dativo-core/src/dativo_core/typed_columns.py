@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import typing as t
 from datetime import date, datetime, time
@@ -268,7 +269,7 @@ def _spell_moment(micros: int, zone: str | None) -> str:
     days, rest = divmod(micros, _DAY_MICROS)
     text, era = _calendar(days)
     offset = "+00:00" if zone else ""
-    return json.dumps(f"{text}T{_spell_time(rest, None)}{offset}{era}")
+    return f'"{text}T{_spell_time(rest, None)}{offset}{era}"'
 
 
 def _spell_time(micros: int, _zone: str | None) -> str:
@@ -277,6 +278,7 @@ def _spell_time(micros: int, _zone: str | None) -> str:
     return f"{clock}.{fraction:06}".rstrip("0") if fraction else clock
 
 
+@functools.lru_cache(maxsize=2**14)  # the days of a table are few, its rows many
 def _calendar(days: int) -> tuple[str, str]:
     """Spell a day of any year; 400 years have the same days as the next 400."""
     cycles, rest = divmod(days - _DAYS[0], 146_097)

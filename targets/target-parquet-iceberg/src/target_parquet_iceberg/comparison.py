@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from dativo_core.reconciling import digests, summed
 from dativo_core.typed_columns import recorded
 from pyiceberg.io.pyarrow import schema_to_pyarrow
@@ -12,6 +13,7 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from target_parquet_iceberg.failures import explained
 from target_parquet_iceberg.metadata import DELETED_AT
 from target_parquet_iceberg.plan import table_of
+from target_parquet_iceberg.reading import live
 from target_parquet_iceberg.rollback import open_table
 from target_parquet_iceberg.settings import with_defaults
 
@@ -82,16 +84,18 @@ class TableSide:
     def _scan(self) -> Iterator[pa.RecordBatch]:
         if self._snapshot is None:
             return
-        scan = self._table.scan(
-            selected_fields=tuple(self._columns), snapshot_id=self._snapshot
-        )
-        if DELETED_AT.name in self._table.schema().column_names:
-            scan = scan.filter(f"{DELETED_AT.name} IS NULL")
-        for batch in scan.to_arrow_batch_reader():
-            rows = batch.select(self._columns)
-            # As Python's text they take many times the room.
-            for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
-                yield rows.slice(start, _ROWS_AT_ONCE)
+        table, names = self._table, {*self._columns}
+        if DELETED_AT.name in table.schema().column_names:
+            names.add(DELETED_AT.name)
+        for task in table.scan(snapshot_id=self._snapshot).plan_files():
+            for rows in live(table.io, table.metadata, task, [*names]):
+                # As Python's text they take many times the room.
+                yield from self._kept(rows).to_batches(_ROWS_AT_ONCE)
+
+    def _kept(self, rows: pa.Table) -> pa.Table:
+        if DELETED_AT.name in rows.column_names:
+            rows = rows.filter(pc.is_null(rows[DELETED_AT.name]))
+        return rows.select(self._columns)
 
 
 def _texts(column: pa.Array) -> list[str | None]:
@@ -99,6 +103,4 @@ def _texts(column: pa.Array) -> list[str | None]:
     if pa.types.is_decimal(column.type):
         numbers = column.to_pylist()
         return [None if value is None else f"{value:f}" for value in numbers]
-    if pa.types.is_large_binary(column.type):
-        column = column.cast(pa.binary())
     return t.cast("list[str | None]", recorded(column).cast(pa.string()).to_pylist())

@@ -98,10 +98,12 @@ def dead_rows(io: FileIO, task: FileScanTask) -> pa.Array | None:
     return pc.is_in(rows, pa.chunked_array(positions, pa.int64()))
 
 
-def live(io: FileIO, metadata: TableMetadata, task: FileScanTask) -> Iterator[pa.Table]:
-    """Read the rows of a file that no delete covers."""
+def live(
+    io: FileIO, metadata: TableMetadata, task: FileScanTask, names: Sequence[str] = ()
+) -> Iterator[pa.Table]:
+    """Read the rows of a file that no delete covers: these columns, or all."""
     dead = dead_rows(io, task)
-    found = pieces(io, metadata, task.file)
+    found = pieces(io, metadata, task.file, names)
     yield from found if dead is None else chosen(found, pc.invert(dead))
 
 
