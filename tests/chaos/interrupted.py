@@ -180,6 +180,8 @@ class Interrupted:
                 self._fail(f"The last run ended with codes {tap} and {target}")
             return
         expected = -9 if "target" in run.killed else ExitCode.TRY_LATER
+        if run.is_short:
+            self._fail(f"{run.kill}: the tap ended before, with code {tap}")
         if target != expected:
             self._fail(f"{run.kill}: the target ended with code {target}")
         if self.covered == self.table.rows or self.table.seen(self.warehouse):
@@ -200,6 +202,7 @@ class Run:
         self._load = load
         self.kill = kill
         self.killed: list[str] = []
+        self.is_short = False
         self.states: list[t.Any] = []
         self.processes: list[subprocess.Popen[bytes]] = []
         self.relay: Relay
@@ -233,7 +236,11 @@ class Run:
             tap.stdout, target.stdin, load.covered, load.files, load.random
         )
         has_place = kill is not None and kill.moment in {"rows", "start"}
-        self.relay.pass_on(kill.rows if has_place else None, kill.lines if kill else 1)
+        came = self.relay.pass_on(
+            kill.rows if has_place else None, kill.lines if kill else 1
+        )
+        is_whole = self.relay.position == load.table.rows
+        self.is_short = not (came or is_whole or self.killed)
         if kill and kill.moment != "commit":
             self._strike(kill)
 

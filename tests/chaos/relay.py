@@ -88,37 +88,36 @@ class Relay:
         with contextlib.suppress(AttributeError, OSError):  # Linux has it
             fcntl.fcntl(self._tap, fcntl.F_SETPIPE_SZ, BLOCK_BYTES)
 
-    def pass_on(self, until: int | None, lines: int = 1) -> None:
-        """Pass on so many rows of the table and so many lines, or all there are.
+    def pass_on(self, until: int | None, lines: int = 1) -> bool:
+        """Pass on so many rows of the table and so many lines; tell if they came.
 
         Raises:
             OutOfOrderError: another row than the next one came.
         """
         rest, passed = b"", 0
-        while until is None or self.position < until or passed < lines:
-            if passed >= lines and not self._is_ready(until):
-                return
-            block = os.read(self._tap, BLOCK_BYTES)
-            if not block:
-                return
+        while block := self._read(until if passed >= lines else None):
             whole, newline, rest = (rest + block).rpartition(b"\n")
             for found in self._pieces(whole + newline):
                 self._check(found)
-                room = found.count if until is None else until - self.position
-                if found.count > max(0, room) and not self._files.rows:
-                    self._write(self._torn(found, max(0, room)))
-                    return
-                self._write(found)
+                room = found.count if until is None else max(0, until - self.position)
+                is_torn = found.count > room and not self._files.rows
+                self._write(self._torn(found, room) if is_torn else found)
                 passed += 1
-                if until is not None and self.position >= until and passed >= lines:
-                    return
+                is_there = until is not None and self.position >= until
+                if is_torn or (is_there and passed >= lines):
+                    return True
+        return block is None
 
-    def _is_ready(self, until: int | None) -> bool:
-        """Wait for the tap; in the middle of a file as long as a part of it takes."""
-        if until is None or until - self.position >= self._files.rows:
-            return True
-        seconds = (until - self.position) * self._files.seconds_per_row
-        return bool(select.select([self._tap], [], [], seconds)[0])
+    def _read(self, until: int | None) -> bytes | None:
+        """Wait for the tap; in the middle of a file as long as a part of it takes.
+
+        Nothing is its end, None the end of the wait.
+        """
+        if until is not None and until - self.position < self._files.rows:
+            seconds = (until - self.position) * self._files.seconds_per_row
+            if not select.select([self._tap], [], [], seconds)[0]:
+                return None
+        return os.read(self._tap, BLOCK_BYTES)
 
     def _pieces(self, block: bytes) -> Iterator[Rows]:
         if block.count(RECORD) == block.count(b"\n"):
@@ -133,7 +132,7 @@ class Relay:
             return _records(line)
         message = json.loads(line)
         if message["type"] == "STATE":
-            self.marks |= {marker(message["value"]): self.position}
+            self.marks[marker(message["value"])] = self.position
         if message["type"] != "BATCH":
             return Rows(line)
         return self._file(_filed(line, message["manifest"]))
