@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import typing as t
 from dataclasses import dataclass
 
@@ -73,10 +74,13 @@ class BigTable:
         }
 
     def seen(self, warehouse: Path) -> int:
-        """Return how many rows readers see before the load is whole."""
+        """Return how many rows readers see."""
         if not (warehouse / "catalog.db").exists():
             return 0
-        location = lake.tables(warehouse).get(("lake", self.name))
+        try:
+            location = lake.tables(warehouse).get(("lake", self.name))
+        except sqlite3.OperationalError:  # whoever makes the catalog died before
+            return 0
         return StaticTable.from_metadata(location).scan().count() if location else 0
 
 

@@ -57,9 +57,8 @@ class Kill:
     """When to kill what.
 
     Attributes:
-        moment: `rows` when as many `rows` of the table have passed, `start` with one of
-            the first `lines`, `commit` with the next STATE of the target, `end` with
-            the last byte.
+        moment: `start` with one of the first `lines`, `row` and `end` when as many
+            `rows` of the table have passed, `commit` with the next STATE of the target.
     """
 
     moment: str
@@ -71,9 +70,10 @@ class Kill:
 
 def plan(kills: int, rows: int, random: Random) -> list[Kill]:
     """Draw kills all over the table, in its order, so that the load gets on."""
-    ends, starts, commits = max(1, kills // 25), kills // 6, kills // 12
+    ends = commits = max(1, kills // 25)
+    starts = kills // 6
     places = random.sample(range(1, rows), kills - ends - starts - commits)
-    found = [Kill("rows", place, *_dead(random)) for place in sorted(places)]
+    found = [Kill("row", place, *_dead(random)) for place in sorted(places)]
     for _ in range(starts):
         kill = Kill("start", 0, *_dead(random), lines=random.randint(1, LINES))
         found.insert(random.randint(0, len(found)), kill)
@@ -81,7 +81,8 @@ def plan(kills: int, rows: int, random: Random) -> list[Kill]:
         # Early: no kill can follow the last STATE of a load.
         kill = Kill("commit", rows, tap=random.random() < 1 / 2, target=True)
         found.insert(random.randint(0, len(found) // 2), kill)
-    return found + [Kill("end", rows, tap=False, target=True)] * ends
+    # What proves to the target that the load is whole does not follow.
+    return found + [Kill("end", rows, *_dead(random)) for _ in range(ends)]
 
 
 def _dead(random: Random) -> tuple[bool, bool]:
@@ -141,6 +142,13 @@ class Interrupted:
             "most_chunks_again": max(chunks),
         }
 
+    def place(self, kill: Kill) -> int:
+        """Return the row of a kill; of the next commit, if that row is stored."""
+        if kill.moment != "row" or kill.rows > self.covered:
+            return kill.rows
+        ahead = self.random.randint(1, self.way.commit_rows)
+        return min(self.covered + ahead, self.table.rows)
+
     def _settle(self, before: dict[str, t.Any], again: int) -> None:
         self.costs.append((before["in_flight"], again))
         self.tell(kill=len(self.costs), **before, read_again=again)
@@ -181,7 +189,7 @@ class Interrupted:
             return
         expected = -9 if "target" in run.killed else ExitCode.TRY_LATER
         if run.is_short:
-            self._fail(f"{run.kill}: the tap ended before, with code {tap}")
+            self._fail(f"{run.kill}: the tap ended before, codes {tap} and {target}")
         if target != expected:
             self._fail(f"{run.kill}: the target ended with code {target}")
         if self.covered == self.table.rows or self.table.seen(self.warehouse):
@@ -235,14 +243,12 @@ class Run:
         self.relay = Relay(
             tap.stdout, target.stdin, load.covered, load.files, load.random
         )
-        has_place = kill is not None and kill.moment in {"rows", "start"}
-        came = self.relay.pass_on(
-            kill.rows if has_place else None, kill.lines if kill else 1
-        )
-        is_whole = self.relay.position == load.table.rows
-        self.is_short = not (came or is_whole or self.killed)
-        if kill and kill.moment != "commit":
+        if kill is None or kill.moment == "commit":
+            self.relay.pass_on(None)
+        elif self.relay.pass_on(load.place(kill), kill.lines):
             self._strike(kill)
+        else:
+            self.is_short = True
 
     def _listen(self) -> None:
         """Keep the STATEs that the target tells, whole ones."""
