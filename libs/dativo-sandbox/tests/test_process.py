@@ -45,6 +45,8 @@ def test_ports_are_free_and_distinct() -> None:
     assert len(set(every)) == 16
     for port in every:
         with socket.socket() as listener:
+            # A connection that has just ended may still have the number.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((LOOPBACK, port))
 
 
