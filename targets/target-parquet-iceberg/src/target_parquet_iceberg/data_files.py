@@ -42,6 +42,7 @@ from target_parquet_iceberg.arrange import (
     runs,
     windows,
 )
+from target_parquet_iceberg.encodings import repetitive
 from target_parquet_iceberg.evolution import conform
 from target_parquet_iceberg.naming import data_file_name
 from target_parquet_iceberg.parquet_options import (
@@ -212,7 +213,9 @@ class DataFileWriter:
     def _write_groups(
         self, path: str, groups: Iterator[pa.Table], group_rows: int
     ) -> tuple[int, pq.FileMetaData]:
-        options = self._options(group_rows)
+        first = [next(groups)]
+        options = self._options(group_rows, first[0])
+        groups = itertools.chain(_given(first), groups)
         footers: list[pq.FileMetaData] = []
         output = self.io.new_output(path)
         with output.create(overwrite=True) as stream:
@@ -254,10 +257,12 @@ class DataFileWriter:
         paths = TableProperties.WRITE_OBJECT_STORE_PARTITIONED_PATHS
         return in_hashed_folders and properties.get(paths) == "false"
 
-    def _options(self, group_rows: int) -> dict[str, t.Any]:
+    def _options(self, group_rows: int, first: pa.Table) -> dict[str, t.Any]:
         stored = self._stored_names
         options = {
             **writer_options(self.metadata.properties),
+            "write_batch_size": self._sizes.rows_of_batch(first),
+            "use_dictionary": repetitive(self._as_stored(first)),
             "sorting_columns": self._sorting_columns or None,
             "bloom_filter_options": {
                 stored[name]: {"ndv": group_rows, "fpp": rate}

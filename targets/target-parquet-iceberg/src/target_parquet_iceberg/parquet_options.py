@@ -20,10 +20,6 @@ def writer_options(properties: Mapping[str, str]) -> dict[str, t.Any]:
     number = numbers(properties)
     codec = properties.get(TableProperties.PARQUET_COMPRESSION, "zstd")
     level = properties.get(TableProperties.PARQUET_COMPRESSION_LEVEL)
-    rows_of_page = number(
-        TableProperties.PARQUET_PAGE_ROW_LIMIT,
-        TableProperties.PARQUET_PAGE_ROW_LIMIT_DEFAULT,
-    )
     return {
         "compression": "none" if codec == "uncompressed" else codec,
         "compression_level": None if level is None else int(level),
@@ -35,8 +31,10 @@ def writer_options(properties: Mapping[str, str]) -> dict[str, t.Any]:
             TableProperties.PARQUET_DICT_SIZE_BYTES,
             TableProperties.PARQUET_DICT_SIZE_BYTES_DEFAULT,
         ),
-        "write_batch_size": rows_of_page,
-        "max_rows_per_page": rows_of_page,
+        "max_rows_per_page": number(
+            TableProperties.PARQUET_PAGE_ROW_LIMIT,
+            TableProperties.PARQUET_PAGE_ROW_LIMIT_DEFAULT,
+        ),
         "store_decimal_as_integer": True,
         "write_page_index": True,
     }

@@ -1,4 +1,4 @@
-"""How large data files and their row groups may become."""
+"""How large data files, their row groups and their pages may become."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ PIECE_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large files and their row groups may become."""
+    """How large files, their row groups and their pages may become."""
 
     file_bytes: int
     group_bytes: int
     group_rows: int
+    page_bytes: int
+    page_rows: int
 
     def rows_of_group(self, part: Part) -> int:
         """Return the number of rows of each row group, all of about one size.
@@ -50,6 +52,15 @@ class Sizes:
         limit = min(self.group_bytes, self.file_bytes, PIECE_BYTES)
         rows: int = limit * piece.num_rows // max(1, piece.nbytes)
         return max(1, min(rows, self.group_rows))
+
+    def rows_of_batch(self, group: pa.Table) -> int:
+        """Return how many values are encoded before a page's size is looked at.
+
+        With rows of long texts, the usual number makes one page of a whole column.
+        """
+        widest = max(column.nbytes for column in group.itercolumns())
+        rows: int = self.page_bytes * group.num_rows // max(1, widest)
+        return max(1, min(rows, self.page_rows))
 
     def is_full(self, size: int, groups: int) -> bool:
         """Tell whether another row group would go beyond the file's limit."""
@@ -73,5 +84,13 @@ def sizes_of(properties: Mapping[str, str]) -> Sizes:
         group_rows=number(
             TableProperties.PARQUET_ROW_GROUP_LIMIT,
             TableProperties.PARQUET_ROW_GROUP_LIMIT_DEFAULT,
+        ),
+        page_bytes=number(
+            TableProperties.PARQUET_PAGE_SIZE_BYTES,
+            TableProperties.PARQUET_PAGE_SIZE_BYTES_DEFAULT,
+        ),
+        page_rows=number(
+            TableProperties.PARQUET_PAGE_ROW_LIMIT,
+            TableProperties.PARQUET_PAGE_ROW_LIMIT_DEFAULT,
         ),
     )
