@@ -29,6 +29,7 @@ from target_parquet_iceberg.catalogs import open_catalog
 from target_parquet_iceberg.iceberg import IcebergTable
 from target_parquet_iceberg.layout import Layout
 from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.room import Room
 from target_parquet_iceberg.table import Commit
 
 if t.TYPE_CHECKING:
@@ -234,7 +235,8 @@ def once(contender: str, names: str, folder: str) -> None:
         if contender == "stock":
             table.upsert(rows, join_cols=list(keys))
         else:
-            opened = IcebergTable("t", table, "bench", lambda _: None, Layout())
+            layout, room = Layout(), Room()
+            opened = IcebergTable("t", table, "bench", lambda _: None, layout, room)
             opened.commit(Commit(rows, Method.UPSERT, keys, {"v": 1}))
         (Path(folder) / "seconds").write_text(str(time.perf_counter() - begun))
 

@@ -15,12 +15,18 @@ import pyarrow as pa
 
 from target_parquet_iceberg.draining import leave_signals
 from target_parquet_iceberg.evolution import conform
+from target_parquet_iceberg.merge import numbers
+from target_parquet_iceberg.sizes import PIECE_BYTES
 from target_parquet_iceberg.table import Written
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from target_parquet_iceberg.data_files import DataFileWriter
+    from target_parquet_iceberg.room import Room
+    from target_parquet_iceberg.table import Piece
+
+    Held: t.TypeAlias = tuple[pa.Table, int]
 
 
 class AheadFiles:
@@ -30,40 +36,51 @@ class AheadFiles:
         writer: Writes the files.
         columns: The table's columns, which the pieces get.
         keys: Those of them that the commit has to look at.
+        room: Where pieces are held until they are written.
     """
 
     def __init__(
-        self, writer: DataFileWriter, columns: pa.Schema, keys: Sequence[str]
+        self,
+        writer: DataFileWriter,
+        columns: pa.Schema,
+        keys: Sequence[str],
+        room: Room,
     ) -> None:
         self._writer = writer
         self._columns = columns
         self._keys = list(keys)
+        self._room = room
         self._key_parts: list[pa.Table] = []
         self._rows = 0
         self._error: BaseException | None = None
         self._is_closed = False
-        # One is written, one waits: more would be held in memory twice.
-        self._pieces: queue.Queue[pa.Table | None] = queue.Queue(maxsize=1)
+        self._pieces: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="files", daemon=True)
+
+    @property
+    def piece_bytes(self) -> int:
+        """How large a piece should be at most."""
+        return min(PIECE_BYTES, self._room.most_bytes)
 
     def start(self) -> AheadFiles:
         """Wait for rows, on the thread."""
         self._thread.start()
         return self
 
-    def write(self, rows: pa.Table) -> None:
-        """Take the rows that come next; waits while earlier ones wait.
+    def write(self, piece: Piece) -> None:
+        """Take the rows that come next; waits until there is room for them.
 
         Raises:
             OSError: if earlier rows could not be written.
         """
         if self._error is not None:
             raise self._error
-        whole = conform(rows, self._columns)
+        self._room.enter(piece.bytes)
+        rows = conform(piece.take(), self._columns)
         if self._keys:
-            self._key_parts.append(whole.select(self._keys))
+            self._key_parts.append(_copied(rows.select(self._keys)))
         self._rows += rows.num_rows
-        self._pieces.put(whole)
+        self._pieces.put((rows, piece.bytes))
 
     def close(self) -> None:
         """Take no more rows."""
@@ -94,7 +111,7 @@ class AheadFiles:
 
     def _run(self) -> None:
         leave_signals()
-        pieces = iter(self._pieces.get, None)
+        pieces = self._taken()
         try:
             self._write(pieces)
         except BaseException as error:  # noqa: BLE001 raised where it can be told
@@ -102,6 +119,19 @@ class AheadFiles:
             for _ in pieces:
                 pass  # whoever brings more must not wait for ever
 
+    def _taken(self) -> Iterator[pa.Table]:
+        """Give pieces away; who asks for the next one has let go of the last."""
+        for rows, size in iter(self._pieces.get, None):
+            given = [rows]
+            del rows
+            yield given.pop()
+            self._room.leave(size)
+
     def _write(self, pieces: Iterator[pa.Table]) -> None:
         for _ in self._writer.write_pieces(pieces):
             pass
+
+
+def _copied(rows: pa.Table) -> pa.Table:
+    # What is read from disk has one buffer for all columns: some would keep it whole.
+    return rows.take(numbers(rows.num_rows))

@@ -20,7 +20,14 @@ if t.TYPE_CHECKING:
     from dativo_core.dead_letters import Folder, Mirror
 
     from target_parquet_iceberg.plan import Plan
-    from target_parquet_iceberg.table import Ahead, Commit, Table, Warehouse, Written
+    from target_parquet_iceberg.table import (
+        Ahead,
+        Commit,
+        Piece,
+        Table,
+        Warehouse,
+        Written,
+    )
 
 # Texts of the AWS SDK inside pyarrow's OSError, which carries no code.
 _MARKS: tuple[tuple[tuple[str, ...], type[DativoError], str], ...] = (
@@ -164,10 +171,15 @@ class ExplainedAhead:
         self._inner = inner
         self._warehouse = warehouse
 
-    def write(self, rows: pa.Table) -> None:
+    @property
+    def piece_bytes(self) -> int:
+        """How large a piece should be at most."""
+        return self._inner.piece_bytes
+
+    def write(self, piece: Piece) -> None:
         """Take the rows that come next."""
         with explained(self._warehouse):
-            self._inner.write(rows)
+            self._inner.write(piece)
 
     def close(self) -> None:
         """Take no more rows."""

@@ -26,6 +26,7 @@ from target_parquet_iceberg.letter_tables import LetterTables
 from target_parquet_iceberg.parquet_options import BLOOM_ENABLED
 from target_parquet_iceberg.reconcile import creation
 from target_parquet_iceberg.rewrite import discard
+from target_parquet_iceberg.room import Room
 from target_parquet_iceberg.snapshots import SnapshotWriter
 from target_parquet_iceberg.staging import (
     STATE,
@@ -76,12 +77,14 @@ class IcebergWarehouse:
         run_id: str,
         pause: Callable[[int], None],
         upkeep: Upkeep | None = None,
+        room: Room | None = None,
     ) -> None:
         self._catalog = catalog
         self._namespace = namespace
         self._run_id = run_id
         self._pause = pause
         self._upkeep = upkeep
+        self._room = room or Room()
         self._opened: list[IcebergTable] = []
         self.letters = LetterTables(catalog, namespace, TABLE_PROPERTIES, pause)
 
@@ -95,7 +98,7 @@ class IcebergWarehouse:
         except NoSuchTableError:
             table = self._create(identifier, plan)
         opened = IcebergTable(
-            plan.stream, table, self._run_id, self._pause, plan.layout
+            plan.stream, table, self._run_id, self._pause, plan.layout, self._room
         )
         self._opened.append(opened)
         return opened
@@ -143,13 +146,14 @@ class IcebergTable:
         run_id: str,
         pause: Callable[[int], None],
         layout: Layout,
+        room: Room,
     ) -> None:
         self._stream = stream
         self._table = table
         self._run_id = run_id
         self._pause = pause
         self._fence = fence_of(table)
-        self._staging = Staging(stream, table, layout)
+        self._staging = Staging(stream, table, layout, room)
 
     can_stage = True
 

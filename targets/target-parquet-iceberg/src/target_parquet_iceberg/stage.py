@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typing as t
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from target_parquet_iceberg.table import Ahead, Written
 
@@ -24,14 +24,45 @@ class _Part:
     """Rows in memory or in a file, none of which came after the place `last`."""
 
     held: pa.Table | Path
+    schema: pa.Schema
     rows: int
     bytes: int
     last: int
 
     def table(self) -> pa.Table:
+        """Return the rows; what is on disk is mapped."""
         if isinstance(self.held, pa.Table):
             return self.held
         return pa.ipc.open_file(pa.memory_map(str(self.held))).read_all()
+
+    def take(self) -> pa.Table:
+        """Return the rows in memory, and delete their file."""
+        if isinstance(self.held, pa.Table):
+            return self.held
+        # What is mapped counts as memory of the process until all of it is let go.
+        with pa.OSFile(str(self.held)) as file:
+            rows = pa.ipc.open_file(file).read_all()
+        self.held.unlink()
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Parts of one schema, to be written together."""
+
+    parts: tuple[_Part, ...]
+
+    @property
+    def num_rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.bytes for part in self.parts)
+
+    def take(self) -> pa.Table:
+        tables = [part.take().drop_columns([POSITION]) for part in self.parts]
+        return pa.concat_tables(tables)
 
 
 class Stage:
@@ -57,14 +88,14 @@ class Stage:
         """The columns of the rows that came first, of those not in data files."""
         if not self._parts:
             return None
-        return _bare(self._parts[0].table().schema)
+        return _bare(self._parts[0].schema)
 
     def add(self, rows: pa.Table) -> None:
         """Take decoded rows, each with its place in the column `POSITION`."""
         last = self._parts[-1].last if self._parts else NOWHERE
         if rows.num_rows:
             last = rows[POSITION][-1].as_py()
-        self._parts.append(_Part(rows, rows.num_rows, rows.nbytes, last))
+        self._parts.append(_Part(rows, rows.schema, rows.num_rows, rows.nbytes, last))
         self.memory_bytes += rows.nbytes
         self.rows += rows.num_rows
         self.bytes += rows.nbytes
@@ -93,10 +124,12 @@ class Stage:
         Returns:
             Whether there were any.
         """
-        tables = [table.drop_columns([POSITION]) for table in self._taken(before)]
-        if tables and self._ahead is not None:
-            self._ahead.write(pa.concat_tables(tables))
-        return bool(tables)
+        has_some, ahead = False, self._ahead
+        if ahead is not None:
+            for piece in _gathered(self._taken(before), ahead.piece_bytes):
+                ahead.write(piece)
+                has_some = True
+        return has_some
 
     def close(self, before: int) -> None:
         """Do the same for the last time, and do not wait for the end of it."""
@@ -128,17 +161,14 @@ class Stage:
             self._folder.cleanup()
             self._folder = None
 
-    def _taken(self, before: int) -> Iterator[pa.Table]:
+    def _taken(self, before: int) -> Iterator[_Part]:
         while self._parts and self._parts[0].last < before:
-            rows = self._parts[0].table()
-            if _bare(rows.schema) != self._schema:
+            if _bare(self._parts[0].schema) != self._schema:
                 return
             part = self._parts.popleft()
-            if isinstance(part.held, Path):
-                part.held.unlink()  # what is mapped stays until nobody needs it
-            else:
+            if isinstance(part.held, pa.Table):
                 self.memory_bytes -= part.bytes
-            yield rows
+            yield part
 
     def _on_disk(self, part: _Part) -> _Part:
         if not isinstance(part.held, pa.Table):
@@ -149,7 +179,19 @@ class Stage:
         self._spilled += 1
         with pa.ipc.new_file(str(path), part.held.schema) as writer:
             writer.write_table(part.held)
-        return _Part(path, part.rows, part.bytes, part.last)
+        return replace(part, held=path)
+
+
+def _gathered(parts: Iterable[_Part], most_bytes: int) -> Iterator[_Piece]:
+    """Put parts together, as many as one piece should have."""
+    held: list[_Part] = []
+    for part in parts:
+        if held and _Piece((*held, part)).bytes > most_bytes:
+            yield _Piece(tuple(held))
+            held.clear()
+        held.append(part)
+    if held:
+        yield _Piece(tuple(held))
 
 
 def _bare(schema: pa.Schema) -> pa.Schema:

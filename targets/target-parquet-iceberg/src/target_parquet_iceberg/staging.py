@@ -38,6 +38,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from target_parquet_iceberg.layout import Layout
+    from target_parquet_iceberg.room import Room
     from target_parquet_iceberg.table import Commit
 
 logger = logging.getLogger(__name__)
@@ -115,9 +116,10 @@ def knows(table: Table, version: int) -> bool:
 class Staging:
     """Puts the commits of one run into transactions on one table."""
 
-    def __init__(self, stream: str, table: Table, layout: Layout) -> None:
+    def __init__(self, stream: str, table: Table, layout: Layout, room: Room) -> None:
         self._stream = stream
         self._layout = layout
+        self._room = room
         self._loads = {name for name in table.refs() if is_load(name)}
         self._resent = Resent(json.loads(table.properties.get(STATE, "{}")))
         snapshot = table.current_snapshot()
@@ -249,7 +251,7 @@ class Staging:
         if metadata.spec().fields or (order and order.fields):
             return None
         files = DataFileWriter(metadata, table.io)
-        return AheadFiles(files, present, commit.keys).start()
+        return AheadFiles(files, present, commit.keys, self._room).start()
 
     def adopts(self, table: Table, commit: Commit) -> bool:
         """Tell whether such a commit could take the files as they are."""

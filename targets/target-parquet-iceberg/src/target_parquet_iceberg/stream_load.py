@@ -208,6 +208,7 @@ class StreamLoad:
         Returns:
             Whether all that the barrier covers is durable now.
         """
+        self.prepare(barrier, is_end=is_end)
         bookmark = states.bookmark(barrier or {}, self.name)
         whole = self.is_whole(barrier)
         if self.intake.stage.is_ahead and self._waits(barrier, is_end=is_end):

@@ -55,11 +55,30 @@ class Written:
     keys: pa.Table | None = None
 
 
+class Piece(t.Protocol):
+    """Rows to be written together, in memory or on disk."""
+
+    @property
+    def num_rows(self) -> int:
+        """Count the rows."""
+
+    @property
+    def bytes(self) -> int:
+        """Measure what they take in memory."""
+
+    def take(self) -> pa.Table:
+        """Return the rows, once."""
+
+
 class Ahead(t.Protocol):
     """Writes rows of a commit to come into data files that nobody reads yet."""
 
-    def write(self, rows: pa.Table) -> None:
-        """Take the rows that come next; waits while earlier ones are being written.
+    @property
+    def piece_bytes(self) -> int:
+        """How large a piece should be at most."""
+
+    def write(self, piece: Piece) -> None:
+        """Take the rows that come next; waits until there is memory for them.
 
         Raises:
             OSError: if earlier rows could not be written.

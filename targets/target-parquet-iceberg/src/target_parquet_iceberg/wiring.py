@@ -28,6 +28,7 @@ from target_parquet_iceberg.metadata import Metadata
 from target_parquet_iceberg.object_storage import s3_filesystem, storage_properties
 from target_parquet_iceberg.plan import has_letter_tables, overrides
 from target_parquet_iceberg.privacy import Privacy
+from target_parquet_iceberg.room import Room
 from target_parquet_iceberg.storage import dead_letter_folder
 from target_parquet_iceberg.sweeping import sweeper
 
@@ -105,6 +106,7 @@ def open_warehouse(settings: Settings, run_id: str) -> Warehouse:
         run_id,
         pause,
         upkeep=upkeep_of(settings),
+        room=Room(settings["buffer_max_bytes"]),
     )
 
 

@@ -1,0 +1,79 @@
+"""Memory is bounded by the limits, however many rows come: counted, not sampled."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+import pyarrow as pa
+import pytest
+from target_parquet_iceberg import snapshots
+from target_parquet_iceberg.ahead import AheadFiles
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUFFER = 2**20
+# The buffer, as much again on its way into files, and blocks while they are decoded.
+MOST = 5 * BUFFER
+ROWS = 25_000
+TEXT = "x" * 200
+SETTINGS = {"load_method": "append-only", "buffer_max_bytes": BUFFER}
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[pa.MemoryPool]:
+    """Count what is allocated from now on."""
+    before = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(before)
+    pa.set_memory_pool(pool)
+    try:
+        yield pool
+    finally:
+        pa.set_memory_pool(before)
+
+
+@pytest.fixture
+def pieces(monkeypatch):
+    """How many bytes each table had that was written at once."""
+    found = []
+    write, write_rows = AheadFiles.write, snapshots.SnapshotWriter._write
+
+    def piece_written(self, piece):
+        found.append(piece.bytes)
+        write(self, piece)
+
+    def rows_written(self, rows):
+        found.append(rows.nbytes)
+        return write_rows(self, rows)
+
+    monkeypatch.setattr(AheadFiles, "write", piece_written)
+    monkeypatch.setattr(snapshots.SnapshotWriter, "_write", rows_written)
+    return found
+
+
+def messages(say, count, state_every):
+    """Yield rows, and a STATE after so many."""
+    yield say.schema("s", id="integer", text="string")
+    for number in range(1, count + 1):
+        yield say.record("s", id=number, text=f"{TEXT}{number}")
+        if number % state_every == 0:
+            yield say.state(s={"v": number})
+    yield say.state(s={"v": count})
+
+
+@pytest.mark.parametrize("state_every", [500, ROWS * 8], ids=["often", "at the end"])
+@pytest.mark.parametrize("times", [1, 4])
+def test_rows_in_memory_are_bounded(
+    lake, say, pieces, monkeypatch, times, state_every
+) -> None:
+    """All rows take many times that; four times as many take no more."""
+    monkeypatch.setattr("target_parquet_iceberg.stream_load.LEAST_FILE_BYTES", BUFFER)
+    count = times * ROWS
+    with counted() as pool:
+        outcome = lake.load(*messages(say, count, state_every), **SETTINGS)
+    assert outcome.code == 0
+    assert lake.query("SELECT count(DISTINCT id) FROM lake.s") == [(count,)]
+    assert sum(pieces) > times * MOST
+    assert max(pieces) <= BUFFER
+    assert pool.max_memory() < MOST
