@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.table import Table
 from target_parquet_iceberg import data_files
@@ -155,19 +156,31 @@ def test_new_column_ends_what_is_written_ahead(lake, load, say, ahead) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{"sort_by": ["-id"]}, {"partition_by": ["n"]}, {"hard_delete": True}],
-    ids=str,
+    ("settings", "files"),
+    [({"sort_by": ["-id"]}, [[3, 2, 1]]), ({"partition_by": ["n"]}, [[1, 3], [2]])],
+    ids=["order", "partitions"],
 )
-def test_what_needs_all_rows_of_a_commit_gets_them(
-    lake, load, say, ahead, settings
+def test_arranged_rows_wait_for_each_other(
+    lake, load, say, ahead, settings, files
 ) -> None:
     """An order holds for a whole file, and a partition has one file a commit."""
+    schema = say.schema("s", ("id",), id="integer", n="integer")
+    rows = [*covered(say, [1, 2, 3], n=1), *covered(say, [2], n=2)]
+    assert load(schema, *rows, streams={"s": settings}).code == 0
+    assert ahead == [1, 1, 1, 1]
+    assert stored(lake) == [(1, 1), (2, 2), (3, 1)]
+    paths = sorted(lake.data_files(), key=lambda path: path.parent.name)
+    found = [pq.ParquetFile(path).read(["id"])["id"].to_pylist() for path in paths]
+    assert found == files
+
+
+def test_hard_delete_gets_all_rows_of_a_commit(lake, load, say, ahead) -> None:
+    """What comes last for a key decides."""
     schema = say.schema(
         "s", ("id",), id="integer", n="integer", _sdc_deleted_at="string"
     )
     rows = [message for n in (1, 2) for message in covered(say, [1, 2, 3], n=n)]
-    load(schema, *rows, streams={"s": settings})
+    load(schema, *rows, streams={"s": {"hard_delete": True}})
     assert ahead == []
     assert stored(lake) == [(1, 2), (2, 2), (3, 2)]
 

@@ -15,10 +15,15 @@ if t.TYPE_CHECKING:
 
 BUFFER = 2**20
 # The buffer, as much again on its way into files, and blocks while they are decoded.
-MOST = 5 * BUFFER
-ROWS = 25_000
+MOST = 6 * BUFFER
+ROWS = 30_000
 TEXT = "x" * 200
-SETTINGS = {"load_method": "append-only", "buffer_max_bytes": BUFFER}
+# Keys are held as long as a commit takes.
+SETTINGS = {
+    "load_method": "append-only",
+    "buffer_max_bytes": BUFFER,
+    "commit_max_rows": ROWS,
+}
 
 
 @contextlib.contextmanager
@@ -62,16 +67,25 @@ def messages(say, count, state_every):
     yield say.state(s={"v": count})
 
 
-@pytest.mark.parametrize("state_every", [500, ROWS * 8], ids=["often", "at the end"])
+@pytest.mark.parametrize(
+    ("stream", "state_every"),
+    [
+        ({}, 500),
+        ({}, ROWS * 8),
+        ({"partition_by": ["bucket(3, id)"]}, ROWS * 8),
+        ({"sort_by": ["-id"]}, 500),
+    ],
+    ids=["STATE often", "STATE at the end", "partitions", "order"],
+)
 @pytest.mark.parametrize("times", [1, 4])
 def test_rows_in_memory_are_bounded(
-    lake, say, pieces, monkeypatch, times, state_every
+    lake, say, pieces, times, stream, state_every
 ) -> None:
     """All rows take many times that; four times as many take no more."""
-    monkeypatch.setattr("target_parquet_iceberg.stream_load.LEAST_FILE_BYTES", BUFFER)
     count = times * ROWS
+    settings = {**SETTINGS, "streams": {"s": stream}}
     with counted() as pool:
-        outcome = lake.load(*messages(say, count, state_every), **SETTINGS)
+        outcome = lake.load(*messages(say, count, state_every), **settings)
     assert outcome.code == 0
     assert lake.query("SELECT count(DISTINCT id) FROM lake.s") == [(count,)]
     assert sum(pieces) > times * MOST

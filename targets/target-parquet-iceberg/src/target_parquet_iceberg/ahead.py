@@ -22,11 +22,32 @@ from target_parquet_iceberg.table import Written
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from target_parquet_iceberg.data_files import DataFileWriter
+    from pyiceberg.io import FileIO
+    from pyiceberg.manifest import DataFile
+
     from target_parquet_iceberg.room import Room
     from target_parquet_iceberg.table import Piece
 
     Held: t.TypeAlias = tuple[pa.Table, int]
+
+
+class _DiscardedError(Exception):
+    """Nobody wants the files any more."""
+
+
+class PieceWriter(t.Protocol):
+    """Writes pieces as data files."""
+
+    @property
+    def io(self) -> FileIO:
+        """The table's storage."""
+
+    @property
+    def written(self) -> list[DataFile]:
+        """The files so far."""
+
+    def write_pieces(self, pieces: Iterator[pa.Table]) -> Iterator[DataFile]:
+        """Write pieces, and yield their files."""
 
 
 class AheadFiles:
@@ -37,30 +58,33 @@ class AheadFiles:
         columns: The table's columns, which the pieces get.
         keys: Those of them that the commit has to look at.
         room: Where pieces are held until they are written.
+        most_bytes: How large a piece should be at most.
     """
 
     def __init__(
         self,
-        writer: DataFileWriter,
+        writer: PieceWriter,
         columns: pa.Schema,
         keys: Sequence[str],
         room: Room,
+        most_bytes: int = PIECE_BYTES,
     ) -> None:
         self._writer = writer
         self._columns = columns
         self._keys = list(keys)
         self._room = room
+        self._most_bytes = most_bytes
         self._key_parts: list[pa.Table] = []
         self._rows = 0
         self._error: BaseException | None = None
-        self._is_closed = False
+        self._is_closed = self._is_discarded = False
         self._pieces: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="files", daemon=True)
 
     @property
     def piece_bytes(self) -> int:
         """How large a piece should be at most."""
-        return min(PIECE_BYTES, self._room.most_bytes)
+        return min(self._most_bytes, self._room.most_bytes)
 
     def start(self) -> AheadFiles:
         """Wait for rows, on the thread."""
@@ -100,6 +124,7 @@ class AheadFiles:
 
     def discard(self) -> None:
         """Delete what is written."""
+        self._is_discarded = True
         self.close()
         self._thread.join()
         self._delete()
@@ -116,8 +141,10 @@ class AheadFiles:
             self._write(pieces)
         except BaseException as error:  # noqa: BLE001 raised where it can be told
             self._error = error
-            for _ in pieces:
-                pass  # whoever brings more must not wait for ever
+            # Whoever brings more must not wait for ever.
+            with contextlib.suppress(_DiscardedError):
+                for _ in pieces:
+                    pass
 
     def _taken(self) -> Iterator[pa.Table]:
         """Give pieces away; who asks for the next one has let go of the last."""
@@ -126,6 +153,8 @@ class AheadFiles:
             del rows
             yield given.pop()
             self._room.leave(size)
+        if self._is_discarded:
+            raise _DiscardedError
 
     def _write(self, pieces: Iterator[pa.Table]) -> None:
         for _ in self._writer.write_pieces(pieces):

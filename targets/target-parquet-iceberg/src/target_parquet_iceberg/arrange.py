@@ -78,7 +78,7 @@ def arrange(
     codes = _codes(partitions)
     counts = [rows.num_rows] if codes is None else _counts(codes)
     is_ordered = not orderings and len(counts) == 1
-    order = None if is_ordered else _order(codes, orderings)
+    order = None if is_ordered else order_of(orderings, codes)
     start = 0
     for count in counts:
         chosen = None if order is None else order.slice(start, count)
@@ -143,7 +143,8 @@ def _counts(codes: pa.Array) -> list[int]:
     return [counts[number] for number in sorted(counts)]
 
 
-def _order(codes: pa.Array | None, orderings: Sequence[Ordering]) -> pa.Array:
+def order_of(orderings: Sequence[Ordering], codes: pa.Array | None = None) -> pa.Array:
+    """Return the numbers of all rows in order, by the codes before all else."""
     if not orderings:
         return pc.sort_indices(codes)
     columns: list[pa.Array] = [] if codes is None else [codes]

@@ -90,7 +90,7 @@ class DataFileWriter:
         """Write rows that have the table's columns, and yield their files."""
         for run in self._runs(rows):
             # A loop variable would keep a window while the next one is copied.
-            for files in map(self._write_window, windows(self._arrange(run))):
+            for files in map(self.write_window, windows(self.arranged(run))):
                 yield from files
 
     def write_pieces(self, pieces: Iterable[pa.Table]) -> Iterator[DataFile]:
@@ -103,7 +103,7 @@ class DataFileWriter:
         filled = filter(pa.Table.__len__, pieces)
         for first in filled:
             # Bloom filters are sized before it is known what comes later.
-            most_rows = self._sizes.rows_at_once(first)
+            most_rows = self.sizes.rows_at_once(first)
             rest = itertools.chain(_given([first]), filled)
             del first
             cuts = map(partial(cut, most_rows=most_rows), rest)
@@ -122,35 +122,43 @@ class DataFileWriter:
             most_rows: The most that a piece may have.
         """
         folder = posixpath.dirname(old.file_path)
-        for whole in _rests(map(self._sorted, pieces)):
+        for whole in _rests(map(self.sorted, pieces)):
             path = f"{folder}/{uuid.uuid4()}-compact.parquet"
             place = Place(path, old.partition, old.spec_id)
             yield self._write_file(whole, most_rows, place)
 
-    def _sorted(self, rows: pa.Table) -> pa.Table:
+    def sorted(self, rows: pa.Table) -> pa.Table:
+        """Put the rows of a partition in order."""
         if not self._sort_fields:
             return rows
-        [part] = arrange(rows, [], self._orderings(rows))
+        [part] = arrange(rows, [], self.orderings(rows))
         return part.slice(0, part.num_rows)
 
-    def _write_window(self, parts: list[Part]) -> list[DataFile]:
+    def write_window(self, parts: list[Part]) -> list[DataFile]:
+        """Write the rows of several partitions side by side."""
         executor = ExecutorFactory.get_or_create()
         files = executor.map(self._write_part, parts)
         return list(itertools.chain.from_iterable(files))
 
     def _runs(self, rows: pa.Table) -> Iterable[pa.Table]:
-        is_copied = self.metadata.spec().fields or self._sort_fields
-        return runs(rows) if is_copied else [rows]
+        return runs(rows) if self.is_arranged else [rows]
 
-    def _arrange(self, rows: pa.Table) -> Iterator[Part]:
+    @property
+    def is_arranged(self) -> bool:
+        """Tell whether the table has partitions or an order."""
+        return bool(self.metadata.spec().fields or self._sort_fields)
+
+    def arranged(self, rows: pa.Table) -> Iterator[Part]:
+        """Yield the rows of each partition, in order."""
         schema = self.metadata.schema()
         partitions = [
             physical_column(rows, schema, part.source_id, str(part.transform))
             for part in self.metadata.spec().fields
         ]
-        return arrange(rows, partitions, self._orderings(rows))
+        return arrange(rows, partitions, self.orderings(rows))
 
-    def _orderings(self, rows: pa.Table) -> list[Ordering]:
+    def orderings(self, rows: pa.Table) -> list[Ordering]:
+        """Return the sort keys of rows."""
         schema = self.metadata.schema()
         return [
             Ordering(
@@ -162,21 +170,20 @@ class DataFileWriter:
         ]
 
     def _write_part(self, part: Part) -> list[DataFile]:
-        group_rows = self._sizes.rows_of_group(part)
-        files: list[DataFile] = []
-        start = 0
-        while start < part.num_rows:
-            groups = (
-                part.slice(first, group_rows)
-                for first in range(start, part.num_rows, group_rows)
-            )
-            partition = Record(*part.values)
+        group_rows = self.sizes.rows_of_group(part)
+        starts = range(0, part.num_rows, group_rows)
+        groups = (part.slice(start, group_rows) for start in starts)
+        return list(self.write_partition(part.values, groups, group_rows))
+
+    def write_partition(
+        self, values: tuple[t.Any, ...], groups: Iterator[pa.Table], most_rows: int
+    ) -> Iterator[DataFile]:
+        """Write the rows of a partition, in order, as row groups of its files."""
+        partition = Record(*values)
+        for whole in _rests(groups):
             path = self._new_path(partition)
             place = Place(path, partition, self._spec_id, is_sorted=True)
-            file = self._write_file(groups, group_rows, place)
-            files.append(file)
-            start += file.record_count
-        return files
+            yield self._write_file(whole, most_rows, place)
 
     def _write_file(
         self, groups: Iterator[pa.Table], group_rows: int, place: Place
@@ -225,7 +232,7 @@ class DataFileWriter:
             ) as writer:
                 written = map(partial(self._write_group, writer), groups)
                 for count, _ in enumerate(written, 1):
-                    if self._sizes.is_full(sink.tell(), count):
+                    if self.sizes.is_full(sink.tell(), count):
                         break
             size = sink.tell()
         return size, footers[0]
@@ -261,7 +268,7 @@ class DataFileWriter:
         stored = self._stored_names
         options = {
             **writer_options(self.metadata.properties),
-            "write_batch_size": self._sizes.rows_of_batch(first),
+            "write_batch_size": self.sizes.rows_of_batch(first),
             "use_dictionary": repetitive(self._as_stored(first)),
             "sorting_columns": self._sorting_columns or None,
             "bloom_filter_options": {
@@ -277,7 +284,8 @@ class DataFileWriter:
         return self._file_schema.field(self._stored_names[name]).type
 
     @cached_property
-    def _sizes(self) -> Sizes:
+    def sizes(self) -> Sizes:
+        """How large files and their row groups may become."""
         return sizes_of(self.metadata.properties)
 
     @cached_property

@@ -49,9 +49,12 @@ class Sizes:
 
     def rows_at_once(self, piece: pa.Table) -> int:
         """Return the most rows that a row group of such rows should have."""
-        limit = min(self.group_bytes, self.file_bytes, PIECE_BYTES)
-        rows: int = limit * piece.num_rows // max(1, piece.nbytes)
-        return max(1, min(rows, self.group_rows))
+        return self.rows_in(PIECE_BYTES, piece.num_rows, piece.nbytes)
+
+    def rows_in(self, most_bytes: int, rows: int, size: int) -> int:
+        """Return the most rows of a row group, if so many are of this size."""
+        limit = min(self.group_bytes, self.file_bytes, most_bytes)
+        return max(1, min(limit * rows // max(1, size), self.group_rows))
 
     def rows_of_batch(self, group: pa.Table) -> int:
         """Return how many values are encoded before a page's size is looked at.

@@ -20,6 +20,7 @@ from pyiceberg.table.refs import MAIN_BRANCH
 from target_parquet_iceberg import ledger
 from target_parquet_iceberg.adopt import can_adopt, settle
 from target_parquet_iceberg.ahead import AheadFiles
+from target_parquet_iceberg.arranged import WINDOW_BYTES, ArrangedWriter
 from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.evolution import changes, conform, merge
 from target_parquet_iceberg.inventory import ManifestReader
@@ -36,6 +37,7 @@ from target_parquet_iceberg.transactions import LightTransaction
 
 if t.TYPE_CHECKING:
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
 
     from target_parquet_iceberg.layout import Layout
     from target_parquet_iceberg.room import Room
@@ -233,8 +235,7 @@ class Staging:
     ) -> AheadFiles | None:
         """Return what writes rows of such a commit before it, if nothing forbids it.
 
-        The table must have the columns already, and want neither partitions nor order:
-        those need all rows of a commit at once.
+        The table must have the columns already, and the partitions and the order.
         """
         if self._resent.may_replay(commit) or self._layout.deletes_by_key:
             return None
@@ -246,12 +247,14 @@ class Staging:
             reconcile(self._stream, writer.transaction, self._layout)
         except ConfigurationError:  # the commit will say so
             return None
-        metadata = writer.metadata
-        order = metadata.sort_order_by_id(metadata.default_sort_order_id)
-        if metadata.spec().fields or (order and order.fields):
-            return None
-        files = DataFileWriter(metadata, table.io)
-        return AheadFiles(files, present, commit.keys, self._room).start()
+        files = DataFileWriter(writer.metadata, table.io)
+        if not files.is_arranged:
+            return AheadFiles(files, present, commit.keys, self._room).start()
+        if _layout_of(writer.metadata) != _layout_of(table.metadata):
+            return None  # files would name what only the commit makes
+        window_bytes = min(WINDOW_BYTES, self._room.most_bytes)
+        arranged = ArrangedWriter(files, _sifted(commit), window_bytes)
+        return AheadFiles(arranged, present, (), self._room, window_bytes).start()
 
     def adopts(self, table: Table, commit: Commit) -> bool:
         """Tell whether such a commit could take the files as they are."""
@@ -307,6 +310,16 @@ class Staging:
         keys = pa.concat_tables(gone) if gone else None
         delta = writer.upsert(new.rows, commit.keys, keys)
         return replace(delta, added=(*new.files, *delta.added))
+
+
+def _layout_of(metadata: TableMetadata) -> tuple[int, int]:
+    return metadata.default_spec_id, metadata.default_sort_order_id
+
+
+def _sifted(commit: Commit) -> tuple[str, ...]:
+    """Return the keys of which a commit stores the last row only."""
+    is_upsert = commit.method is Method.UPSERT or commit.version is not None
+    return commit.keys if is_upsert else ()
 
 
 def _drop_other_loads(writer: SnapshotWriter) -> None:

@@ -1,0 +1,125 @@
+"""Large commits with partitions or an order: the files are those of small ones."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow.parquet as pq
+import pytest
+from target_parquet_iceberg.arranged import ArrangedWriter
+
+SMALL = {"buffer_max_bytes": 2_000, "commit_interval_seconds": 3600}
+LAYOUTS = [
+    {"partition_by": ["kind"]},
+    {"partition_by": ["kind", "bucket(4, id)"], "sort_by": ["-score", "text"]},
+    {"partition_by": ["bucket(100, id)"]},
+    {"sort_by": ["score nulls last", "-kind"]},
+    {"sort_by": ["text"], "properties": {"write.parquet.row-group-limit": 7}},
+]
+
+
+@pytest.fixture
+def in_pieces(monkeypatch):
+    """Let every load write in pieces from now on; count the loads that did."""
+    loads = []
+    write = ArrangedWriter.write_pieces
+
+    def counted(self, pieces):
+        loads.append(self)
+        return write(self, pieces)
+
+    def begin():
+        prefix = "target_parquet_iceberg"
+        monkeypatch.setattr(f"{prefix}.stream_load.LEAST_FILE_BYTES", 1)
+        monkeypatch.setattr(f"{prefix}.limits.LEAST_BLOCK_BYTES", 500)
+        monkeypatch.setattr(ArrangedWriter, "write_pieces", counted)
+        return loads
+
+    return begin
+
+
+def rows_of(seed, keys):
+    """Return records, each key several times, with values that are equal or null."""
+    chosen = random.Random(seed)  # noqa: S311 the same rows in every run
+    for _ in range(400):
+        yield {
+            "id": chosen.randrange(keys),
+            "kind": chosen.choice(["a", "b", "c d/e", None]),
+            "score": chosen.choice([1.5, -0.0, 0.0, "NaN", None, 7]),
+            "text": chosen.choice(["x", "y" * 40, ""]) + str(chosen.randrange(50)),
+        }
+
+
+def messages(say, seed, keys):
+    """Yield a stream; only some of its rows are covered before its end."""
+    fields = {"id": "integer", "kind": "string", "text": "string"}
+    score = {"type": ["number", "string", "null"], "format": "double"}
+    yield say.schema("s", ("id",) if keys < 400 else (), score=score, **fields)
+    for number, row in enumerate(rows_of(seed, keys)):
+        yield say.record("s", **row)
+        if number in {30, 31, 200}:
+            yield say.state(s={"v": number})
+    yield say.state(s={"v": "end"})
+
+
+def contents(lake):
+    """Return the rows of every data file in their order, by the file's folder."""
+    found = []
+    for path in lake.data_files():
+        folder = path.parent.relative_to(lake.folder)
+        rows = pq.ParquetFile(path).read(["id", "kind", "score", "text"])
+        found.append((str(folder), str(rows.to_pylist())))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize(
+    ("method", "keys"),
+    [("upsert", 90), ("append-only", 90), ("append-only", 400), ("overwrite", 90)],
+)
+def test_pieces_make_the_files_of_the_whole(
+    new_lake, say, in_pieces, layout, method, keys
+) -> None:
+    """The same rows in the same order, and each partition in one file."""
+    settings = {"load_method": method, "streams": {"s": layout}}
+    whole, parted = new_lake(), new_lake()
+    stream = list(messages(say, 1, keys))
+    assert whole.load(*stream, **settings).code == 0
+    loads = in_pieces()
+    assert parted.load(*stream, **settings, **SMALL).code == 0
+    assert len(loads) == 1
+    assert contents(parted) == contents(whole)
+
+
+@pytest.mark.parametrize("method", ["upsert", "append-only"])
+def test_second_load_finds_the_rows_of_the_first(
+    new_lake, say, in_pieces, method
+) -> None:
+    """Upserts replace them; appends leave out those that come again."""
+    settings = {"load_method": method, "streams": {"s": LAYOUTS[1]}}
+    whole, parted = new_lake(), new_lake()
+    streams = [list(messages(say, seed, 90)) for seed in (1, 2)]
+    for stream in streams:
+        assert whole.load(*stream, **settings).code == 0
+    loads = in_pieces()
+    for stream in streams:
+        assert parted.load(*stream, **settings, **SMALL).code == 0
+    assert len(loads) == 2
+    select = "SELECT id, kind, score, text FROM lake.s ORDER BY ALL"
+    assert str(parted.query(select)) == str(whole.query(select))
+
+
+def test_failed_run_leaves_nothing_on_disk(
+    lake, say, in_pieces, tmp_path, monkeypatch
+) -> None:
+    """Neither data files nor what waited to become one."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "waiting"))
+    (tmp_path / "waiting").mkdir()
+    in_pieces()
+    stream = [*messages(say, 1, 90)][:-1]
+    limits = {"max_ratio": 0, "min_sample": 1, "max_records": 0}
+    bad = say.record("s", id="x")
+    settings = {"streams": {"s": LAYOUTS[0]}, "dead_letter": limits, **SMALL}
+    assert lake.load(*stream, bad, **settings).code == 65
+    assert not [path for path in lake.data_files() if "dlq" not in str(path)]
+    assert list((tmp_path / "waiting").iterdir()) == []
