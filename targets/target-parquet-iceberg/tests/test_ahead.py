@@ -174,17 +174,6 @@ def test_arranged_rows_wait_for_each_other(
     assert found == files
 
 
-def test_hard_delete_gets_all_rows_of_a_commit(lake, load, say, ahead) -> None:
-    """What comes last for a key decides."""
-    schema = say.schema(
-        "s", ("id",), id="integer", n="integer", _sdc_deleted_at="string"
-    )
-    rows = [message for n in (1, 2) for message in covered(say, [1, 2, 3], n=n)]
-    load(schema, *rows, streams={"s": {"hard_delete": True}})
-    assert ahead == []
-    assert stored(lake) == [(1, 2), (2, 2), (3, 2)]
-
-
 def test_failed_run_leaves_no_file(lake, load, say, ahead) -> None:
     """Too many dead letters end the run before the commit."""
     schema = say.schema("s", ("id",), id="integer", n="integer")

@@ -91,6 +91,60 @@ def test_pieces_make_the_files_of_the_whole(
     assert contents(parted) == contents(whole)
 
 
+def with_deletions(stream, seed):
+    """Let a third of the records tell that their row is deleted."""
+    chosen = random.Random(seed)  # noqa: S311 as above
+    for message in stream:
+        if message["type"] == "SCHEMA":
+            message["schema"]["properties"]["_sdc_deleted_at"] = {
+                "type": ["string", "null"],
+                "format": "date-time",
+            }
+        elif message["type"] == "RECORD" and chosen.random() < 1 / 3:
+            message["record"]["_sdc_deleted_at"] = "2026-01-01T00:00:00Z"
+        yield message
+
+
+@pytest.mark.parametrize("layout", [{}, *LAYOUTS[:2]], ids=str)
+@pytest.mark.parametrize("has_column", [True, False])
+def test_hard_delete_in_pieces(new_lake, say, in_pieces, layout, has_column) -> None:
+    """Rows go that were stored before, or in the same commit; some come back."""
+    stream = {"hard_delete": True, **layout}
+    settings = {"streams": {"s": stream}, "load_method": "upsert"}
+    whole, parted = new_lake(), new_lake()
+    streams = [
+        list(with_deletions(messages(say, seed, 90), seed)) for seed in (1, 2, 3)
+    ]
+    if not has_column:
+        for messages_of in streams:
+            del messages_of[0]["schema"]["properties"]["_sdc_deleted_at"]
+    for messages_of in streams:
+        assert whole.load(*messages_of, **settings).code == 0
+    loads = in_pieces()
+    for messages_of in streams:
+        assert parted.load(*messages_of, **settings, **SMALL).code == 0
+    assert len(loads) == 3
+    select = "SELECT * FROM lake.s ORDER BY ALL"
+    assert str(parted.query(select)) == str(whole.query(select))
+    [[count]] = parted.query("SELECT count(*) FROM lake.s")
+    assert 0 < count < 90
+
+
+def test_deletions_alone_in_pieces(lake, say, in_pieces) -> None:
+    """A commit may bring no row at all."""
+    settings = {"streams": {"s": {"hard_delete": True}}}
+    head = say.schema("s", ("id",), id="integer", _sdc_deleted_at="string")
+    rows = [say.record("s", id=number) for number in range(5)]
+    assert lake.load(head, *rows, say.state(s={"v": 1}), **settings).code == 0
+    loads = in_pieces()
+    at = "2026-01-01T00:00:00Z"
+    gone = [say.record("s", id=number, _sdc_deleted_at=at) for number in (1, 3)]
+    end = say.state(s={"v": 2})
+    assert lake.load(head, *gone, end, **settings, **SMALL).code == 0
+    assert len(loads) == 1
+    assert lake.query("SELECT id FROM lake.s ORDER BY id") == [(0,), (2,), (4,)]
+
+
 @pytest.mark.parametrize("method", ["upsert", "append-only"])
 def test_second_load_finds_the_rows_of_the_first(
     new_lake, say, in_pieces, method

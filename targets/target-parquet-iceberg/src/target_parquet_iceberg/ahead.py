@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
 
     from target_parquet_iceberg.room import Room
+    from target_parquet_iceberg.survivors import Survivors
     from target_parquet_iceberg.table import Piece
 
     Held: t.TypeAlias = tuple[pa.Table, int]
@@ -59,6 +60,7 @@ class AheadFiles:
         keys: Those of them that the commit has to look at.
         room: Where pieces are held until they are written.
         most_bytes: How large a piece should be at most.
+        survivors: Knows which keys the source has deleted.
     """
 
     def __init__(
@@ -68,14 +70,15 @@ class AheadFiles:
         keys: Sequence[str],
         room: Room,
         most_bytes: int = PIECE_BYTES,
+        survivors: Survivors | None = None,
     ) -> None:
         self._writer = writer
         self._columns = columns
         self._keys = list(keys)
         self._room = room
         self._most_bytes = most_bytes
+        self._survivors = survivors
         self._key_parts: list[pa.Table] = []
-        self._rows = 0
         self._error: BaseException | None = None
         self._is_closed = self._is_discarded = False
         self._pieces: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
@@ -103,7 +106,6 @@ class AheadFiles:
         rows = conform(piece.take(), self._columns)
         if self._keys:
             self._key_parts.append(_copied(rows.select(self._keys)))
-        self._rows += rows.num_rows
         self._pieces.put((rows, piece.bytes))
 
     def close(self) -> None:
@@ -120,7 +122,9 @@ class AheadFiles:
             self._delete()
             raise self._error
         keys = pa.concat_tables(self._key_parts) if self._key_parts else None
-        return Written(tuple(self._writer.written), self._rows, keys)
+        gone = self._survivors.gone if self._survivors is not None else None
+        files = tuple(self._writer.written)
+        return Written(files, sum(file.record_count for file in files), keys, gone)
 
     def discard(self) -> None:
         """Delete what is written."""

@@ -1,4 +1,6 @@
-"""Write the rows of a large commit by partition and in order, in bounded memory.
+"""Write the rows of a large commit once all have come, in bounded memory.
+
+A table with partitions or an order needs that, and so do deletions.
 
 Pieces are put in order one by one and wait on disk. When all have come, one partition
 after the other takes its part of each piece: so every piece is read once, and no
@@ -18,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from target_parquet_iceberg.arrange import Part, order_of
-from target_parquet_iceberg.merge import last_rows, numbers
+from target_parquet_iceberg.merge import numbers
 from target_parquet_iceberg.spilled import Spilled, SpilledReader, spill
 
 if t.TYPE_CHECKING:
@@ -29,6 +31,7 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg.data_files import DataFileWriter
     from target_parquet_iceberg.spilled import Values
+    from target_parquet_iceberg.survivors import Survivors
 
 WINDOW_BYTES = 16 * 2**20
 # So much of each piece is in memory while all are read, as a part of a window.
@@ -36,21 +39,20 @@ BATCHES_OF_WINDOW = 64
 
 
 class ArrangedWriter:
-    """Writes pieces as data files of a table that has partitions or an order.
+    """Writes pieces as data files, by partition and in order.
 
     Args:
         writer: Writes the files.
-        keys: Of rows that have the same ones the last alone is stored; none for all.
+        survivors: Chooses the rows that are stored.
         window_bytes: How much is put in order and written at once.
     """
 
     def __init__(
-        self, writer: DataFileWriter, keys: Sequence[str], window_bytes: int
+        self, writer: DataFileWriter, survivors: Survivors, window_bytes: int
     ) -> None:
         self._writer = writer
-        self._keys = list(keys)
+        self._survivors = survivors
         self._window_bytes = window_bytes
-        self._key_parts: list[pa.Table] = []
         self._partitions: dict[Values, int] = {}
         self._rows = self._bytes = 0
 
@@ -73,11 +75,9 @@ class ArrangedWriter:
             yield from self._merge(readers)
 
     def _spill(self, rows: pa.Table, path: Path) -> Spilled:
+        rows = self._survivors.note(rows)
         self._rows += rows.num_rows
         self._bytes += rows.nbytes
-        if self._keys:
-            own = rows.select(self._keys).take(numbers(rows.num_rows))
-            self._key_parts.append(own)
         parts = list(self._writer.arranged(rows))
         for part in parts:
             self._partitions.setdefault(part.values, len(self._partitions))
@@ -92,11 +92,7 @@ class ArrangedWriter:
 
     def _wanted(self, spilled: Sequence[Spilled]) -> Iterator[pa.Array]:
         """Yield for each piece which rows are stored, in the order of its file."""
-        every = pa.repeat(pa.scalar(value=True), self._rows)
-        if self._key_parts:
-            last = last_rows(pa.concat_tables(self._key_parts))
-            self._key_parts.clear()
-            every = every if last is None else pc.is_in(numbers(self._rows), last)
+        every = self._survivors.wanted()
         start = 0
         for piece in spilled:
             yield every.slice(start, len(piece.order)).take(piece.order)

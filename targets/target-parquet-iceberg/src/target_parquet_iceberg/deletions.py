@@ -5,9 +5,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from target_parquet_iceberg.merge import last_by_key
+from target_parquet_iceberg.evolution import conform
+from target_parquet_iceberg.merge import hits, last_by_key
 from target_parquet_iceberg.metadata import DELETED_AT
 from target_parquet_iceberg.plan import Deletes
 
@@ -20,11 +22,18 @@ def hard(commit: Commit, deletes: Deletes) -> Commit:
 
     What comes last for a key decides: a row may be deleted and made anew.
     """
-    if commit.rows is None or deletes is Deletes.NONE:
+    if deletes is Deletes.NONE:
         return commit
+    earlier = commit.written.gone if commit.written is not None else None
+    if commit.rows is None:
+        return replace(commit, gone=earlier)
     rows = last_by_key(commit.rows, commit.keys)
     is_gone = pc.is_valid(rows[DELETED_AT.name])
-    gone = rows.filter(is_gone).select(list(commit.keys))
+    keys = rows.select(list(commit.keys))
+    gone = keys.filter(is_gone)
+    if earlier is not None:
+        earlier = conform(earlier, keys.schema)
+        gone = pa.concat_tables([earlier.filter(pc.invert(hits(earlier, keys))), gone])
     live = rows.filter(pc.invert(is_gone))
     if deletes is Deletes.HARD_BY_MARK:
         live = live.drop_columns([DELETED_AT.name])

@@ -25,13 +25,15 @@ from target_parquet_iceberg.data_files import DataFileWriter
 from target_parquet_iceberg.evolution import changes, conform, merge
 from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import hits, last_by_key
+from target_parquet_iceberg.metadata import DELETED_AT
 from target_parquet_iceberg.past import Past
-from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.plan import Deletes, Method
 from target_parquet_iceberg.reconcile import reconcile
 from target_parquet_iceberg.replay import only
 from target_parquet_iceberg.resent import Resent
 from target_parquet_iceberg.sifting import incoming, repeated, superseded
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
+from target_parquet_iceberg.survivors import Survivors
 from target_parquet_iceberg.table import KEPT_REPLAYS
 from target_parquet_iceberg.transactions import LightTransaction
 
@@ -240,21 +242,30 @@ class Staging:
         if self._resent.may_replay(commit) or self._layout.deletes_by_key:
             return None
         writer = SnapshotWriter(LightTransaction(table), reader=self._reader)
-        present = writer.arrow_schema()
+        present, stored = writer.arrow_schema(), columns
+        if commit.deletes is Deletes.HARD_BY_MARK:
+            stored = columns.remove(columns.get_field_index(DELETED_AT.name))
         try:
-            if changes(present, merge(self._stream, present, columns), columns).names:
+            if changes(present, merge(self._stream, present, stored), stored).names:
                 return None
             reconcile(self._stream, writer.transaction, self._layout)
         except ConfigurationError:  # the commit will say so
             return None
         files = DataFileWriter(writer.metadata, table.io)
-        if not files.is_arranged:
+        if not files.is_arranged and commit.deletes is Deletes.NONE:
             return AheadFiles(files, present, commit.keys, self._room).start()
         if _layout_of(writer.metadata) != _layout_of(table.metadata):
             return None  # files would name what only the commit makes
+        return self._arranged(files, merge(self._stream, present, columns), commit)
+
+    def _arranged(
+        self, files: DataFileWriter, columns: pa.Schema, commit: Commit
+    ) -> AheadFiles:
         window_bytes = min(WINDOW_BYTES, self._room.most_bytes)
-        arranged = ArrangedWriter(files, _sifted(commit), window_bytes)
-        return AheadFiles(arranged, present, (), self._room, window_bytes).start()
+        survivors = Survivors(_sifted(commit), commit.deletes)
+        writer = ArrangedWriter(files, survivors, window_bytes)
+        room = self._room
+        return AheadFiles(writer, columns, (), room, window_bytes, survivors).start()
 
     def adopts(self, table: Table, commit: Commit) -> bool:
         """Tell whether such a commit could take the files as they are."""
@@ -279,7 +290,7 @@ class Staging:
             delta = writer.overwrite(rows)
             return replace(delta, added=(*files, *delta.added))
         has_rows = rows is not None and rows.num_rows
-        if not (has_rows or files or (rows is not None and commit.gone is not None)):
+        if not (has_rows or files or commit.gone is not None):
             return Delta()
         if commit.method is Method.UPSERT and self._layout.deletes_by_key:
             return writer.upsert_unread(last_by_key(rows, keys), keys, commit.gone)
@@ -318,8 +329,9 @@ def _layout_of(metadata: TableMetadata) -> tuple[int, int]:
 
 def _sifted(commit: Commit) -> tuple[str, ...]:
     """Return the keys of which a commit stores the last row only."""
-    is_upsert = commit.method is Method.UPSERT or commit.version is not None
-    return commit.keys if is_upsert else ()
+    is_by_key = commit.method is Method.UPSERT or commit.version is not None
+    is_by_key = is_by_key or commit.deletes is not Deletes.NONE
+    return commit.keys if is_by_key else ()
 
 
 def _drop_other_loads(writer: SnapshotWriter) -> None:

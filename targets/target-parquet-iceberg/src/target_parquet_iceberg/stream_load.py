@@ -13,7 +13,7 @@ from target_parquet_iceberg import state as states
 from target_parquet_iceberg.conflicts import Policy, settle
 from target_parquet_iceberg.deletions import hard
 from target_parquet_iceberg.evolution import merge, unify
-from target_parquet_iceberg.plan import Deletes, Method
+from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.stage import POSITION
 from target_parquet_iceberg.table import Commit
 
@@ -135,9 +135,8 @@ class StreamLoad:
 
     def _begin_ahead(self) -> None:
         stage, intake = self.intake.stage, self.intake
-        is_plain = intake.plan.deletes is Deletes.NONE and self.declared.replay is None
-        columns = stage.columns
-        if stage.is_ahead or intake.held or not is_plain or columns is None:
+        columns, is_replay = stage.columns, self.declared.replay is not None
+        if stage.is_ahead or intake.held or is_replay or columns is None:
             return
         ahead = self._table.ahead(self._commit_to_come, columns)
         if ahead is not None:
@@ -150,7 +149,8 @@ class StreamLoad:
         if method is Method.OVERWRITE and not self.is_held:
             version = self.intake.version
         commit = Commit(None, method, self.intake.plan.keys, None, version)
-        return replace(commit, started_from=self._started_from)
+        deletes = self.intake.plan.deletes
+        return replace(commit, started_from=self._started_from, deletes=deletes)
 
     def _settle(self, plan: Plan) -> None:
         """Lead values whose type the table cannot take to where they can be stored."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from target_parquet_iceberg.plan import Deletes
+
 if t.TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -42,17 +44,19 @@ class HeldFile:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Rows that are in data files before their commit, in order of arrival.
+    """Rows that are in data files before their commit.
 
     Args:
         files: What the table's format knows of each file.
         rows: How many there are.
-        keys: Their key columns; None where rows have no keys.
+        keys: Their key columns; None where rows have no keys, or did not stay in order.
+        gone: Keys that the source has deleted; none is among the rows.
     """
 
     files: tuple[t.Any, ...]
     rows: int
     keys: pa.Table | None = None
+    gone: pa.Table | None = None
 
 
 class Piece(t.Protocol):
@@ -114,6 +118,7 @@ class Commit:
         files: More rows, in files.
         replay: The replay of dead letters that the rows are; the table takes it once.
         written: More rows, in data files of the table; they came before all others.
+        deletes: What a time of deletion in a row means.
     """
 
     rows: pa.Table | None
@@ -127,6 +132,7 @@ class Commit:
     replay: str | None = None
     files: tuple[HeldFile, ...] = ()
     written: Written | None = None
+    deletes: Deletes = Deletes.NONE
 
     @property
     def count(self) -> int:
