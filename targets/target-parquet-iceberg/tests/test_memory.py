@@ -91,3 +91,17 @@ def test_rows_in_memory_are_bounded(
     assert sum(pieces) > times * MOST
     assert max(pieces) <= BUFFER
     assert pool.max_memory() < MOST
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_rows_with_new_columns_are_bounded(lake, say, pieces, times) -> None:
+    """The commit that makes the columns comes at the next STATE."""
+    count = times * ROWS
+    assert lake.load(*messages(say, 10, 10), **SETTINGS).code == 0
+    head = say.schema("s", id="integer", text="string", more="string")
+    rows = list(messages(say, count, 500))[1:]
+    settings = {**SETTINGS, "commit_max_rows": count + 1}
+    assert lake.load(say.state(s={"v": 10}), head, *rows, **settings).code == 0
+    assert lake.query("SELECT count(*) FROM lake.s") == [(count + 10,)]
+    assert len(lake.table("s").snapshots()) == 3
+    assert max(pieces) <= 2 * BUFFER

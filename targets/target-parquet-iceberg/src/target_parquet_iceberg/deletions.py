@@ -17,6 +17,13 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.table import Commit
 
 
+def stored(columns: pa.Schema, deletes: Deletes) -> pa.Schema:
+    """Return the columns of rows that their table has, too."""
+    if deletes is not Deletes.HARD_BY_MARK:
+        return columns
+    return columns.remove(columns.get_field_index(DELETED_AT.name))
+
+
 def hard(commit: Commit, deletes: Deletes) -> Commit:
     """Return the commit with the rows that live on, and the keys of the others.
 

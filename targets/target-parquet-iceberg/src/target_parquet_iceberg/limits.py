@@ -38,10 +38,14 @@ class Limits:
     memory: int = MEMORY_BYTES
 
     def are_reached(self, streams: Collection[StreamLoad], seconds: float) -> bool:
-        """Tell whether a commit is due, so long after the last one."""
+        """Tell whether a commit is due, so long after the last one.
+
+        It is, too, if more rows of a stream would have to wait for it in one piece.
+        """
         intakes = [stream.intake for stream in streams]
         return (
-            sum(intake.pending_rows for intake in intakes) >= self.rows
+            any(stream.is_blocked for stream in streams)
+            or sum(intake.pending_rows for intake in intakes) >= self.rows
             or sum(intake.pending_bytes for intake in intakes) >= self.bytes
             or seconds >= self.seconds
         )

@@ -323,8 +323,9 @@ _PROPERTIES = th.PropertiesList(
         default=32 * 2**20,
         title="Buffer max bytes",
         description=(
-            "Hold so many bytes of rows in memory, of all streams together; the others "
-            "wait for their commit in data files or on the local disk."
+            "Hold so many bytes of rows in memory, of all streams together, and as "
+            "many on their way into files; the others wait for their commit in data "
+            "files or on the local disk."
         ),
     ),
     th.Property(

@@ -22,10 +22,10 @@ from target_parquet_iceberg.adopt import can_adopt, settle
 from target_parquet_iceberg.ahead import AheadFiles
 from target_parquet_iceberg.arranged import WINDOW_BYTES, ArrangedWriter
 from target_parquet_iceberg.data_files import DataFileWriter
+from target_parquet_iceberg.deletions import stored
 from target_parquet_iceberg.evolution import changes, conform, merge
 from target_parquet_iceberg.inventory import ManifestReader
 from target_parquet_iceberg.merge import hits, last_by_key
-from target_parquet_iceberg.metadata import DELETED_AT
 from target_parquet_iceberg.past import Past
 from target_parquet_iceberg.plan import Deletes, Method
 from target_parquet_iceberg.reconcile import reconcile
@@ -242,11 +242,9 @@ class Staging:
         if self._resent.may_replay(commit) or self._layout.deletes_by_key:
             return None
         writer = SnapshotWriter(LightTransaction(table), reader=self._reader)
-        present, stored = writer.arrow_schema(), columns
-        if commit.deletes is Deletes.HARD_BY_MARK:
-            stored = columns.remove(columns.get_field_index(DELETED_AT.name))
+        present, rows = writer.arrow_schema(), stored(columns, commit.deletes)
         try:
-            if changes(present, merge(self._stream, present, stored), stored).names:
+            if changes(present, merge(self._stream, present, rows), rows).names:
                 return None
             reconcile(self._stream, writer.transaction, self._layout)
         except ConfigurationError:  # the commit will say so

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from dativo_core.errors import ConfigurationError
 
 from target_parquet_iceberg import state as states
 from target_parquet_iceberg.conflicts import Policy, settle
-from target_parquet_iceberg.deletions import hard
+from target_parquet_iceberg.deletions import hard, stored
 from target_parquet_iceberg.evolution import merge, unify
 from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.stage import POSITION
@@ -66,6 +67,7 @@ class StreamLoad:
         self.intake = intake
         self.declared = intake.plan
         self.stored_rows = 0
+        self.is_blocked = False
         self._table = table
         self._trusts_end = trusts_end
         self._is_cut = False
@@ -131,7 +133,18 @@ class StreamLoad:
         if least is not None and stage.measure(covered) >= max(1, least):
             self._begin_ahead()
         if not (stage.is_ahead and stage.write_ahead(covered)):
+            self.is_blocked = self.is_blocked or self._lacks_columns()
             stage.spill()
+
+    def _lacks_columns(self) -> bool:
+        """Tell whether rows wait for columns that only a commit makes."""
+        columns, present = self.intake.stage.columns, self._table.columns()
+        if columns is None or present is None or self.is_held:
+            return False
+        wanted = stored(columns, self.intake.plan.deletes)
+        with contextlib.suppress(ConfigurationError):  # the commit will say so
+            return bool(merge(self.name, present, wanted).types != present.types)
+        return False
 
     def _begin_ahead(self) -> None:
         stage, intake = self.intake.stage, self.intake
@@ -208,6 +221,7 @@ class StreamLoad:
         Returns:
             Whether all that the barrier covers is durable now.
         """
+        self.is_blocked = False
         self.prepare(barrier, is_end=is_end)
         bookmark = states.bookmark(barrier or {}, self.name)
         whole = self.is_whole(barrier)
