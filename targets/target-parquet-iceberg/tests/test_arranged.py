@@ -163,6 +163,19 @@ def test_second_load_finds_the_rows_of_the_first(
     assert str(parted.query(select)) == str(whole.query(select))
 
 
+def test_piece_of_nothing_but_dead_letters(lake, say, in_pieces) -> None:
+    """Its rows are none, and the others are stored."""
+    in_pieces()
+    head = say.schema("s", ("id",), id="integer")
+    bad = [say.record("s", id="x"), say.state(s={"v": 1})]
+    good = [say.record("s", id=1), say.state(s={"v": 2})]
+    settings = {"streams": {"s": {"sort_by": ["id"]}}, "buffer_max_bytes": 1}
+    stream = [head, *good, *bad * 20, *good]
+    assert lake.load(*stream, **settings, commit_interval_seconds=3600).code == 0
+    assert lake.query("SELECT id FROM lake.s") == [(1,)]
+    assert len(lake.dead()) == 20
+
+
 def test_failed_run_leaves_nothing_on_disk(
     lake, say, in_pieces, tmp_path, monkeypatch
 ) -> None:

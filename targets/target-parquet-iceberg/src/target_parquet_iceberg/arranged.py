@@ -70,7 +70,8 @@ class ArrangedWriter:
         """Write all pieces, once the last one has come."""
         with TemporaryDirectory(prefix="dativo-") as folder:
             paths = (Path(folder) / f"{number}.arrow" for number in itertools.count())
-            spilled = list(map(self._spill, pieces, paths))
+            filled = filter(pa.Table.__len__, pieces)
+            spilled = list(map(self._spill, filled, paths))
             readers = list(map(SpilledReader, spilled, self._wanted(spilled)))
             yield from self._merge(readers)
 
