@@ -50,4 +50,4 @@ def _leaves(path: str, values: pa.Array) -> Iterator[tuple[str, pa.Array]]:
 def _repeats(values: pa.Array) -> bool:
     count = len(values) - values.null_count
     distinct = pc.count_distinct(values).as_py()
-    return bool(distinct <= (1 - LEAST_REPEATED) * count)
+    return bool(distinct < (1 - LEAST_REPEATED) * count)
