@@ -143,14 +143,15 @@ def test_newer_version_deletes_the_files_of_the_older(lake, load, say, ahead) ->
 
 
 def test_new_column_ends_what_is_written_ahead(lake, load, say, ahead) -> None:
-    """The rows after it wait for the commit, which makes the column."""
+    """The rows after it wait for the next STATE: its commit makes the column."""
     schema = say.schema("s", ("id",), id="integer", n="integer")
     wider = say.schema("s", ("id",), id="integer", n="integer", m="integer")
     wide = [say.record("s", id=3, n=3, m=3), say.state(s={"v": 3})]
     again = [say.record("s", id=1, n=9, m=9), say.state(s={"v": 4})]
     rows = [*covered(say, [1, 2]), wider, *wide, *again]
     assert load(schema, *rows).code == 0
-    assert ahead == [1, 1]
+    assert ahead == [1, 1, 1]
+    assert len(lake.table("s").snapshots()) == 2
     assert stored(lake) == [(1, 9), (2, 2), (3, 3)]
     assert lake.query("SELECT m FROM lake.s ORDER BY id") == [(9,), (None,), (3,)]
 
