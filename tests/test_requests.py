@@ -180,7 +180,7 @@ def test_next_run(table, storage, monkeypatch) -> None:
 
 def _staging_anew(table: IcebergTable) -> t.Any:
     present = table._staging
-    return type(present)("events", table.present, present._layout)
+    return type(present)("events", table.present, present._layout, present._room)
 
 
 def test_many_commits(table, storage) -> None:

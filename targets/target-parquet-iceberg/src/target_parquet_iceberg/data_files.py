@@ -223,19 +223,17 @@ class DataFileWriter:
         first = [next(groups)]
         options = self._options(group_rows, first[0])
         groups = itertools.chain(_given(first), groups)
-        footers: list[pq.FileMetaData] = []
         output = self.io.new_output(path)
         with output.create(overwrite=True) as stream:
             sink: t.Any = stream  # the protocol has no tell(), the streams do
-            with pq.ParquetWriter(
-                sink, self._file_schema, metadata_collector=footers, **options
-            ) as writer:
+            with pq.ParquetWriter(sink, self._file_schema, **options) as writer:
                 written = map(partial(self._write_group, writer), groups)
                 for count, _ in enumerate(written, 1):
                     if self.sizes.is_full(sink.tell(), count):
                         break
             size = sink.tell()
-        return size, footers[0]
+        # A collector would ask for it after a failure, too, and hide what happened.
+        return size, writer.writer.metadata
 
     def _write_group(self, writer: pq.ParquetWriter, group: pa.Table) -> None:
         writer.write_table(self._as_stored(group), row_group_size=group.num_rows)
