@@ -26,11 +26,16 @@ SETTINGS = {
 }
 
 
+# What was allocated may outlive the test, and frees itself by its pool.
+_POOLS: list[pa.MemoryPool] = []
+
+
 @contextlib.contextmanager
 def counted() -> Iterator[pa.MemoryPool]:
     """Count what is allocated from now on."""
     before = pa.default_memory_pool()
     pool = pa.proxy_memory_pool(before)
+    _POOLS.append(pool)
     pa.set_memory_pool(pool)
     try:
         yield pool

@@ -29,9 +29,8 @@ DEFAULT_ROWS = 1_000_000
 FILE_BYTES = 256 * 2**20
 GROUP_BYTES = 48 * 2**20
 GROUP_ROWS = 1_048_576
-# From these many values on, a column that hardly repeats any gets no dictionary.
-_SAMPLE = 20_000
-_DISTINCT = 0.5
+PAGE_BYTES = 2**20
+PAGE_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,33 +199,19 @@ def _writer(sink: t.Any, first: pa.Table, compression: str) -> pq.ParquetWriter:
     """Open a writer whose options are those of the target's own data files."""
     import pyarrow.parquet as pq  # noqa: PLC0415 heavy, and taps start without it
 
+    from dativo_core.encodings import repetitive, rows_of_batch  # noqa: PLC0415
+
     return pq.ParquetWriter(
         sink,
         first.schema,
         compression=compression,
-        use_dictionary=_repetitive(first),
-        data_page_size=2**20,
+        use_dictionary=repetitive(first),
+        data_page_size=PAGE_BYTES,
         dictionary_pagesize_limit=2 * 2**20,
-        write_batch_size=20_000,
+        write_batch_size=rows_of_batch(first, PAGE_BYTES, PAGE_ROWS),
         store_decimal_as_integer=True,
         write_page_index=True,
     )
-
-
-def _repetitive(rows: pa.Table) -> list[str] | bool:
-    """Name the columns that a dictionary makes smaller."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    sample = rows.slice(0, _SAMPLE)
-    if any(pa.types.is_nested(field.type) for field in rows.schema):
-        return True  # nested parts have names of their own
-    return [
-        name
-        for name, column in zip(sample.column_names, sample.columns, strict=True)
-        if not pa.types.is_boolean(column.type)
-        and pc.count_distinct(column).as_py() <= _DISTINCT * max(1, sample.num_rows)
-    ]
 
 
 def _storage(config: BatchConfig) -> tuple[pafs.FileSystem, str]:

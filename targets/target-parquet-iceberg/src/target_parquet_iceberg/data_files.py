@@ -9,7 +9,6 @@ API), so that `write.metadata.metrics.*` means what it means everywhere.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import itertools
 import posixpath
 import typing as t
@@ -19,6 +18,7 @@ from functools import cached_property, partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from dativo_core.encodings import repetitive, rows_of_batch
 from pyiceberg.io.pyarrow import (
     ParquetFormatModel,
     _to_requested_schema,
@@ -42,12 +42,12 @@ from target_parquet_iceberg.arrange import (
     runs,
     windows,
 )
-from target_parquet_iceberg.encodings import repetitive
 from target_parquet_iceberg.evolution import conform
 from target_parquet_iceberg.naming import data_file_name
 from target_parquet_iceberg.parquet_options import (
     bloom_columns,
     has_bloom_filter,
+    known_options,
     writer_options,
 )
 from target_parquet_iceberg.sizes import cut, sizes_of
@@ -62,8 +62,6 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg.arrange import Part
     from target_parquet_iceberg.sizes import Sizes
-
-_KNOWN_OPTIONS = frozenset(inspect.signature(pq.ParquetWriter.__init__).parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +264,9 @@ class DataFileWriter:
         stored = self._stored_names
         options = {
             **writer_options(self.metadata.properties),
-            "write_batch_size": self.sizes.rows_of_batch(first),
+            "write_batch_size": rows_of_batch(
+                first, self.sizes.page_bytes, self.sizes.page_rows
+            ),
             "use_dictionary": repetitive(self._as_stored(first)),
             "sorting_columns": self._sorting_columns or None,
             "bloom_filter_options": {
@@ -276,7 +276,7 @@ class DataFileWriter:
             }
             or None,
         }
-        return {k: v for k, v in options.items() if k in _KNOWN_OPTIONS}
+        return {k: v for k, v in options.items() if k in known_options()}
 
     def _kind_of(self, name: str) -> pa.DataType:
         return self._file_schema.field(self._stored_names[name]).type

@@ -170,7 +170,7 @@ def _cast_list(array: pa.ListArray, kind: pa.ListType) -> pa.ListArray:
     lengths = pc.fill_null(pc.list_value_length(array), 0)
     ends = pc.cumulative_sum(lengths.cast(pa.int64())).cast(pa.int32())
     counted = pa.concat_arrays([pa.array([0], pa.int32()), ends])
-    # The last Arrow for Python 3.10 takes a map of nulls for nulls, though none are left.
+    # The last Arrow for Python 3.10 takes a map of nulls for nulls, though it has none.
     bare = [None, counted.buffers()[1]]
     offsets = pa.Array.from_buffers(pa.int32(), len(counted), bare)
     items = _cast_chunk(array.flatten(), kind.value_type)

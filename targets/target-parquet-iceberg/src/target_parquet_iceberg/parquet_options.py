@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import typing as t
+from functools import cache
+from io import BytesIO
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyiceberg.table import TableProperties
 
 if t.TYPE_CHECKING:
@@ -38,6 +42,18 @@ def writer_options(properties: Mapping[str, str]) -> dict[str, t.Any]:
         "store_decimal_as_integer": True,
         "write_page_index": True,
     }
+
+
+@cache
+def known_options() -> frozenset[str]:
+    """Return the arguments that this pyarrow's ParquetWriter takes."""
+    named = frozenset(inspect.signature(pq.ParquetWriter.__init__).parameters)
+    # Version 25, the last for Python 3.10, takes one that it does not name.
+    try:
+        with pq.ParquetWriter(BytesIO(), pa.schema([]), bloom_filter_options=None):
+            return named | {"bloom_filter_options"}
+    except TypeError:
+        return named
 
 
 def bloom_columns(properties: Mapping[str, str]) -> dict[str, float]:

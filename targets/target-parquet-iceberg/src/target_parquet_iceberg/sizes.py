@@ -56,15 +56,6 @@ class Sizes:
         limit = min(self.group_bytes, self.file_bytes, most_bytes)
         return max(1, min(limit * rows // max(1, size), self.group_rows))
 
-    def rows_of_batch(self, group: pa.Table) -> int:
-        """Return how many values are encoded before a page's size is looked at.
-
-        With rows of long texts, the usual number makes one page of a whole column.
-        """
-        widest = max(column.nbytes for column in group.itercolumns())
-        rows: int = self.page_bytes * group.num_rows // max(1, widest)
-        return max(1, min(rows, self.page_rows))
-
     def is_full(self, size: int, groups: int) -> bool:
         """Tell whether another row group would go beyond the file's limit."""
         return size + size // groups > self.file_bytes

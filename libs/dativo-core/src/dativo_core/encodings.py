@@ -1,4 +1,4 @@
-"""Choose the columns that are worth a dictionary in a Parquet file."""
+"""Choose how columns are encoded in a Parquet file, for tap and target alike."""
 
 from __future__ import annotations
 
@@ -30,6 +30,21 @@ def repetitive(rows: pa.Table) -> list[str] | bool:
         for leaf in _leaves(name, _sample(column))
     )
     return [path for path, values in leaves if _repeats(values)]
+
+
+def rows_of_batch(group: pa.Table, page_bytes: int, page_rows: int) -> int:
+    """Return how many values are encoded before a page's size is looked at.
+
+    With rows of long texts, the usual number makes one page of a whole column.
+
+    Args:
+        group: The rows of a row group.
+        page_bytes: How large a page should be at most.
+        page_rows: How many rows it should have at most.
+    """
+    widest = max(column.nbytes for column in group.itercolumns())
+    rows: int = page_bytes * group.num_rows // max(1, widest)
+    return max(1, min(rows, page_rows))
 
 
 def _sample(column: pa.ChunkedArray) -> pa.Array:

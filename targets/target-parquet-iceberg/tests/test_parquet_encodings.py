@@ -7,9 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dativo_core.encodings import SAMPLE_ROWS, repetitive, rows_of_batch
 from target_parquet_iceberg.data_files import DataFileWriter
-from target_parquet_iceberg.encodings import SAMPLE_ROWS, repetitive
-from target_parquet_iceberg.sizes import sizes_of
 
 COUNT = SAMPLE_ROWS * 2
 UNIQUE = pa.array(range(COUNT), pa.int64())
@@ -80,5 +79,5 @@ def test_sample_of_any_values(values, expected) -> None:
     ids=["long", "short", "none"],
 )
 def test_page_is_looked_at_before_it_is_too_large(rows, expected) -> None:
-    """The widest column decides: a page has 1 MB by default, and 20,000 rows."""
-    assert sizes_of({}).rows_of_batch(rows) == expected
+    """The widest column decides: here a page has 1 MB, and 20,000 rows."""
+    assert rows_of_batch(rows, 2**20, 20_000) == expected
