@@ -31,12 +31,7 @@ if t.TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the data, run all rounds, write the report."""
     options = parser().parse_args(arguments)
-    names = chosen(
-        options.only,
-        peers=options.peers,
-        is_quick=options.quick,
-        has_mysql=sources.has_mysql(),
-    )
+    names = chosen(options.only, peers=options.peers, is_quick=options.quick)
     install_all(names)
     order = {"names": names, "rows": options.rows, "rounds": options.rounds}
     journal = Journal(options.journal, order | {"commit": commit()})
@@ -75,18 +70,14 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def chosen(
-    only: Sequence[str] | None, *, peers: bool, is_quick: bool, has_mysql: bool
-) -> list[str]:
+def chosen(only: Sequence[str] | None, *, peers: bool, is_quick: bool) -> list[str]:
     """Return the names of the contenders to run."""
     if only:
         return [name for name in CONTENDERS if name in only]
     return [
         name
         for name, it in CONTENDERS.items()
-        if (peers or not it.peers)
-        and (it.is_quick or not is_quick)
-        and (has_mysql or DATA[it.data].source != "mysql")
+        if (peers or not it.peers) and (it.is_quick or not is_quick)
     ]
 
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
 import json
 import typing as t
 
 import checksums
 import lineitem
+from dativo_sandbox.mariadb import MariaServer
 from dativo_sandbox.postgres import PostgresServer
 from tables import LINEITEM
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from checksums import Facts
     from dativo_sandbox.database import Database
     from tables import Column, Table
-
-MYSQL = "dativo_sandbox.mariadb"
 
 
 class Source(t.Protocol):
@@ -62,11 +59,11 @@ class MysqlSource:
     """Holds copies of what Postgres has made.
 
     Args:
-        server: A MariaServer of the sandbox.
+        server: Holds the copies.
         origin: Where the rows are made first.
     """
 
-    def __init__(self, server: t.Any, origin: PostgresServer) -> None:
+    def __init__(self, server: MariaServer, origin: PostgresServer) -> None:
         self._server, self._origin = server, origin
         [[number]] = server.database().query("SELECT version()")
         self.version = f"MariaDB {number}"
@@ -115,19 +112,9 @@ def started(names: Collection[str]) -> Iterator[Mapping[str, Source]]:
         if "mysql" in names:
             # Files that this process writes are read by the server itself.
             settings = {"secure-file-priv": ""}
-            server = servers.enter_context(_maria_server()(settings=settings))
+            server = servers.enter_context(MariaServer(settings=settings))
             found["mysql"] = MysqlSource(server, postgres)
         yield found
-
-
-def has_mysql() -> bool:
-    """Whether the sandbox has a MariaDB."""
-    return importlib.util.find_spec(MYSQL) is not None
-
-
-def _maria_server() -> Callable[..., t.Any]:
-    server: Callable[..., t.Any] = importlib.import_module(MYSQL).MariaServer
-    return server
 
 
 def fill(database: Database, table: Table, rows: int) -> Facts:

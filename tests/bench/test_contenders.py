@@ -85,15 +85,16 @@ def test_rivals_and_ours_are_contenders():
     ("options", "in_it", "not_in_it"),
     [
         ({}, "pipe", "dlt-iceberg"),
-        ({"peers": True}, "meltanolabs", "mysql-dlt-parquet"),
+        ({}, "mysql-pipe", "mysql-dlt-parquet"),
+        ({"peers": True}, "meltanolabs", ""),
         ({"peers": True, "is_quick": True}, "rivet", "meltanolabs"),
-        ({"peers": True, "has_mysql": True}, "mysql-pipelinewise", ""),
+        ({"peers": True}, "mysql-pipelinewise", ""),
         ({"only": ["tap"]}, "tap", "pipe"),
     ],
 )
 def test_what_is_chosen(options, in_it, not_in_it):
-    """Others only where asked for, and MySQL only where there is a server."""
-    asked = {"only": None, "peers": False, "is_quick": False, "has_mysql": False}
+    """Others only where asked for, and what takes minutes only if there is time."""
+    asked = {"only": None, "peers": False, "is_quick": False}
 
     found = run.chosen(**(asked | options))
 
