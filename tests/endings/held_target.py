@@ -52,7 +52,7 @@ def run(moment: str, gate: Path) -> None:
         gate.read_text()
 
     if moment == "writing files":
-        hold_before(DataFileWriter, "_write_window", wait)
+        hold_before(DataFileWriter, "write_window", wait)
     elif moment == "committing":
         hold_before(SnapshotWriter, "send", wait)
     elif moment == "after commit":

@@ -45,7 +45,7 @@ def free_port():
         ({"ssl": True}, ExitCode.CONFIGURATION, "SSL is required"),
         ({"ssl_ca": "/no/such.pem"}, ExitCode.CONFIGURATION, "Check ssl_ca"),
         ({"passwort": "x"}, ExitCode.CONFIGURATION, "Did you mean 'password'"),
-        ({"filter_dbs": "x"}, ExitCode.CONFIGURATION, "databases: information_schema"),
+        ({"filter_dbs": "x"}, ExitCode.CONFIGURATION, " information_schema, "),
         ({"state_interval_rows": 0}, ExitCode.CONFIGURATION, "state_interval_rows"),
         ({"session_sqls": ["SET a = 1"]}, ExitCode.CONFIGURATION, "session_sqls"),
     ],
