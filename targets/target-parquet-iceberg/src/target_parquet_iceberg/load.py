@@ -15,6 +15,7 @@ from dativo_core.dead_letters import DeadLetter
 from dativo_core.errors import ConfigurationError, IncompleteError
 from dativo_core.metrics import DEAD_LETTERS, count
 
+from target_parquet_iceberg import heap
 from target_parquet_iceberg import state as states
 from target_parquet_iceberg.intake import StreamIntake
 from target_parquet_iceberg.manifest import RefusedError
@@ -314,6 +315,7 @@ class Load:
             held = self._publish(is_end=is_end)
             self._last_commit = self._clock()
             self._tell(held)
+        heap.trim()
         return held
 
     def _publish(self, *, is_end: bool) -> list[str]:
