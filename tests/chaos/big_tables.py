@@ -13,7 +13,7 @@ from dativo_sandbox.postgres import PostgresServer
 from pyiceberg.table import StaticTable
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 DATABASE = "kills"
@@ -32,7 +32,8 @@ _POSTGRES = """
 INSERT INTO loaded SELECT n / 1000, n, (n::bigint * 37 % 1000000) / 100.0,
   timestamp '2020-01-01' + n * interval '1 second', 'row ' || n,
   NULLIF(n % 3, 2)::boolean
-FROM generate_series(1, {rows}) n
+FROM generate_series(1, {rows}) n;
+ANALYZE loaded
 """
 # Every value follows from the number of its row.
 _FOUND = """
@@ -84,29 +85,42 @@ class BigTable:
         return StaticTable.from_metadata(location).scan().count() if location else 0
 
 
-@contextlib.contextmanager
-def mariadb(rows: int) -> Iterator[BigTable]:
-    """Fill a table of a private MariaDB."""
-    with MariaServer() as server:
-        database = server.create_database(DATABASE)
-        database.execute(_COLUMNS.format(moment="datetime(6)", flag="tinyint"))
-        database.execute(_MARIADB.format(rows=rows))
-        [[made]] = database.query("SELECT count(*) FROM loaded")
-        config = database.tap_config()
-        yield BigTable("tap-mysql", config, f"{DATABASE}_loaded", made)
+@dataclass(frozen=True)
+class Source:
+    """A database that makes such tables."""
+
+    server: Callable[[], t.Any]
+    program: str
+    schema: str
+    types: dict[str, str]
+    fill: str
+
+
+SOURCES = {
+    "mariadb": Source(
+        MariaServer,
+        "tap-mysql",
+        DATABASE,
+        {"moment": "datetime(6)", "flag": "tinyint"},
+        _MARIADB,
+    ),
+    "postgres": Source(
+        PostgresServer,
+        "tap-postgres",
+        "public",
+        {"moment": "timestamp", "flag": "boolean"},
+        _POSTGRES,
+    ),
+}
 
 
 @contextlib.contextmanager
-def postgres(rows: int) -> Iterator[BigTable]:
-    """Fill a table of a private PostgreSQL."""
-    with PostgresServer() as server:
+def filled(source: Source, rows: int) -> Iterator[BigTable]:
+    """Fill a table on a private server."""
+    with source.server() as server:
         database = server.create_database(DATABASE)
-        database.execute(_COLUMNS.format(moment="timestamp", flag="boolean"))
-        database.execute(_POSTGRES.format(rows=rows))
-        database.execute("VACUUM (ANALYZE) loaded")
+        database.execute(_COLUMNS.format(**source.types))
+        database.execute(source.fill.format(rows=rows))
         [[made]] = database.query("SELECT count(*) FROM loaded")
         config = database.tap_config()
-        yield BigTable("tap-postgres", config, "public_loaded", made)
-
-
-SOURCES = {"mariadb": mariadb, "postgres": postgres}
+        yield BigTable(source.program, config, f"{source.schema}_loaded", made)

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from big_tables import SOURCES
+from big_tables import SOURCES, filled
 from harness import BrokenPromiseError
 from interrupted import Interrupted, Way, plan
 
@@ -28,7 +28,8 @@ WAYS = {"records": False, "files": True}
 def main() -> int:
     """Load the table in every way; return 0 if it is whole each time."""
     options = _options()
-    with SOURCES[options.source](options.rows) as table, TemporaryDirectory() as folder:
+    source = SOURCES[options.source]
+    with filled(source, options.rows) as table, TemporaryDirectory() as folder:
         for name in options.way or WAYS:
             try:
                 is_right = _load(table, name, Path(folder), options)

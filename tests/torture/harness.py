@@ -33,6 +33,10 @@ READ = {
 }
 
 
+# What makes a tap send record by record.
+WAYS = ("a stream map", "flattening")
+
+
 @dataclass(frozen=True)
 class Case:
     """One value, its row, and what must become of it.
@@ -284,16 +288,24 @@ class Pipe:
         return str(path)
 
 
-def lines_alike(module, folder, database, catalog, config):
-    """Return the RECORD lines of a tap with and without a setting.
+def lines_alike(module, folder, server, way):
+    """Return the RECORD lines of a tap as it sends them in blocks, and one by one.
 
-    The setting makes it send record by record. What only the clock tells is left out.
+    One by one it sends them in either of the `WAYS`, neither of which changes a value.
+    What only the clock tells is left out.
     """
+    catalog = Pipe(module, folder, server.database).discover()
+    config = {"flattening_enabled": True, "flattening_max_depth": 1}
+    if way == "flattening":
+        catalog = without_lists(catalog)
+    else:
+        streams = (entry["tap_stream_id"] for entry in catalog["streams"])
+        config = {"stream_maps": {stream: {"id": "id"} for stream in streams}}
     found = []
     for name, extra in (("blocks", {}), ("records", config)):
         here = folder / name
         here.mkdir()
-        pipe = Pipe(module, here, database, extra)
+        pipe = Pipe(module, here, server.database, extra)
         found.append([undated(line) for line in pipe.tapped(catalog)])
     return found
 

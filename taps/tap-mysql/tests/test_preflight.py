@@ -7,6 +7,7 @@ import json
 
 import pytest
 from dativo_sandbox.mariadb import MariaServer
+from dativo_sandbox.tap_runs import about
 from tap_mysql import examining, preflight
 from tap_mysql.preflight import Facts
 from tap_mysql.tap import TapMySQL
@@ -26,19 +27,6 @@ GOOD = {
 MODES = (
     "PAD_CHAR_TO_FULL_LENGTH,ANSI_QUOTES,NO_UNSIGNED_SUBTRACTION,TIME_ROUND_FRACTIONAL"
 )
-
-
-def examine(source, catalog=None, **config):
-    """Return what is said of a source."""
-    settings = {**source.config, **config}
-    return TapMySQL(config=settings, catalog=catalog, setup_mapper=False).examine()
-
-
-def about(checkup, words):
-    """Return the one complaint that has the words, or None."""
-    found = [each for each in checkup.complaints if words in each.what]
-    assert len(found) < 2
-    return found[0] if found else None
 
 
 @pytest.fixture
@@ -107,9 +95,9 @@ def test_what_will_hurt_comes_with_its_remedy(change, words):
 def test_a_setting_is_put_right_by_its_statement(source, name, value, words):
     """The statement is run, and nothing is left to say of it."""
     with source.globally(**{name: value}):
-        found = about(examine(source), words)
+        found = about(source.examine(), words)
         source.sql(*found.statements)
-        assert about(examine(source), words) is None
+        assert about(source.examine(), words) is None
         if name == "sql_mode":
             [[modes]] = source.database.query("SELECT @@GLOBAL.sql_mode")
             assert "ANSI_QUOTES" in modes
@@ -118,11 +106,11 @@ def test_a_setting_is_put_right_by_its_statement(source, name, value, words):
 def test_a_replica_is_noticed(source):
     """It says so itself, and there is no statement against it."""
     with source.globally(read_only=1):
-        checkup = examine(source)
+        checkup = source.examine()
 
     assert about(checkup, "Read from the primary").statements == ()
     assert dict(checkup.facts)["replica"] == "yes"
-    assert dict(examine(source).facts)["replica"] == "no"
+    assert dict(source.examine().facts)["replica"] == "no"
 
 
 def test_what_was_not_granted_is_granted_by_the_statement(source, tester):
@@ -132,20 +120,20 @@ def test_what_was_not_granted_is_granted_by_the_statement(source, tester):
         "CREATE TABLE t (id int PRIMARY KEY)",
         "CREATE TABLE hidden (id int PRIMARY KEY)",
     )
-    dark = about(examine(source, **tester), f"Database {name} of filter_dbs")
+    dark = about(source.examine(**tester), f"Database {name} of filter_dbs")
     source.sql(f"GRANT INSERT ON `{name}`.hidden TO tester")
     source.sql(f"GRANT SELECT ON `{name}`.t TO tester")
 
-    checkup = examine(source, **tester)
+    checkup = source.examine(**tester)
     closed = about(checkup, f"Table {name}-hidden: the user may not read any column")
 
     assert dict(checkup.facts)["tables"] == "1 readable (0 views), 1 not readable"
     assert closed.statements == (f"GRANT SELECT ON `{name}`.`hidden` TO 'tester'@'%';",)
     source.sql(*closed.statements)
-    assert about(examine(source, **tester), "may not read any column") is None
+    assert about(source.examine(**tester), "may not read any column") is None
     source.sql("REVOKE ALL PRIVILEGES, GRANT OPTION FROM tester")
     source.sql(*dark.statements)
-    assert about(examine(source, **tester), "filter_dbs") is None
+    assert about(source.examine(**tester), "filter_dbs") is None
 
 
 def test_locks_are_wanted_for_chunks(source, tester):
@@ -156,16 +144,16 @@ def test_locks_are_wanted_for_chunks(source, tester):
         f"GRANT SELECT ON `{name}`.* TO tester",
     )
     words = f"Database {name} in which the user may lock no table"
-    assert about(examine(source, **tester), words) is None
+    assert about(source.examine(**tester), words) is None
 
-    found = about(examine(source, parallel_chunks=2, **tester), words)
+    found = about(source.examine(parallel_chunks=2, **tester), words)
     source.sql(*found.statements)
 
     with source.session() as writer:
         writer("BEGIN")
         writer("INSERT INTO t VALUES (1)")
         # Who may lock has to wait for the writer, and is not taken for who may not.
-        assert about(examine(source, parallel_chunks=2, **tester), words) is None
+        assert about(source.examine(parallel_chunks=2, **tester), words) is None
         writer("COMMIT")
     source.sql("SET lock_wait_timeout = 0; INSERT INTO t VALUES (2)")
 
@@ -180,11 +168,11 @@ def test_the_catalog_decides_what_is_examined(source, tester):
     )
     catalog = source.catalog("gone", key="at")
 
-    found = about(examine(source, catalog, **tester), "of the catalog without a table")
+    found = about(source.examine(catalog, **tester), "of the catalog without a table")
 
     assert found.what.startswith(f"Stream {name}-gone of")
     source.sql(*found.statements)
-    checkup = examine(source, catalog, **tester)
+    checkup = source.examine(catalog, **tester)
     assert about(checkup, "of the catalog") is about(checkup, "without a key") is None
     assert about(checkup, f"Table {name}-gone without an index")
 
@@ -200,16 +188,16 @@ def test_tables_are_put_right_by_the_statements(source):
         "CREATE TABLE real_key (id float PRIMARY KEY)",
     )
     catalog = source.catalog("good", key="at")
-    slow = about(examine(source, catalog), f"Table {name}-good without an index")
+    slow = about(source.examine(catalog), f"Table {name}-good without an index")
     source.sql(*slow.statements)
-    assert about(examine(source, catalog), "without an index") is None
+    assert about(source.examine(catalog), "without an index") is None
 
-    checkup = examine(source)
+    checkup = source.examine()
     keyless = about(checkup, f"Table {name}-od`d without a key")
     loose = about(checkup, f"Table {name}-od`d without a snapshot")
     _, _, advice = keyless.what.partition("make one: ")
     source.sql(advice.replace("(...)", "(part)"), *loose.statements)
-    checkup = examine(source)
+    checkup = source.examine()
 
     assert about(checkup, "without a key") is about(checkup, "a snapshot") is None
     assert about(checkup, f"Tables {name}-half, {name}-real_key with a key of a type")
@@ -233,7 +221,7 @@ def test_a_view_that_cannot_be_read_is_named(source, tester):
         f"GRANT SHOW VIEW ON `{name}`.hidden TO tester",
     )
 
-    checkup = examine(source, **tester)
+    checkup = source.examine(**tester)
 
     for view in ("broken", "strict"):
         found = about(checkup, f"Table {name}-{view} cannot be read.")
@@ -316,4 +304,4 @@ def test_the_connection_test_says_the_same(source, tester, tmp_path):
     assert any("GRANT PROCESS ON *.* TO 'tester'@'%';" in line for line in found)
     assert any(f"k0, {name}-k1" in line and "and 2 more" in line for line in found)
     assert any(f"`{name}`.`loose` ENGINE = InnoDB" in line for line in found)
-    assert found == [str(each) for each in examine(source, **tester).complaints]
+    assert found == [str(each) for each in source.examine(**tester).complaints]

@@ -8,6 +8,7 @@ import json
 
 import pytest
 from dativo_sandbox.postgres import PostgresServer
+from dativo_sandbox.tap_runs import about
 from tap_postgres import examining, preflight
 from tap_postgres.preflight import Facts
 from tap_postgres.tap import TapPostgres
@@ -31,19 +32,6 @@ GOOD = {
     },
 }
 ATTEMPTS = 10_000
-
-
-def examine(source, catalog=None, **config):
-    """Return what is said of a source."""
-    settings = {**source.config, **config}
-    return TapPostgres(config=settings, catalog=catalog, setup_mapper=False).examine()
-
-
-def about(checkup, words):
-    """Return the one complaint that has the words, or None."""
-    found = [each for each in checkup.complaints if words in each.what]
-    assert len(found) < 2
-    return found[0] if found else None
 
 
 @pytest.fixture
@@ -117,10 +105,10 @@ def test_a_timeout_is_lifted_by_its_statement(source, reader, name, where):
     source.sql(f"ALTER {where.format(source.database.name)} SET {name} = '59min'")
     words = f"{name} is 3540000 ms for this role"
 
-    found = about(examine(source, **reader), words)
+    found = about(source.examine(**reader), words)
     source.sql(*found.statements)
 
-    assert about(examine(source, **reader), words) is None
+    assert about(source.examine(**reader), words) is None
 
 
 def test_rows_that_policies_hide_are_no_secret(source, reader):
@@ -136,12 +124,12 @@ def test_rows_that_policies_hide_are_no_secret(source, reader):
     words = "Table public-t with row level security"
     catalog = source.catalog("public-t")
     assert len(source.run(catalog, **reader).records) == 2
-    assert about(examine(source), words) is None
+    assert about(source.examine(), words) is None
 
-    found = about(examine(source, **reader), words)
+    found = about(source.examine(**reader), words)
     source.sql(*found.statements)
 
-    assert about(examine(source, **reader), words) is None
+    assert about(source.examine(**reader), words) is None
     assert len(source.run(catalog, **reader).records) == 3
 
 
@@ -161,10 +149,10 @@ def test_rows_that_policies_hide_within_views_are_no_secret(source, reader):
     )
     words = "over a table with row level security"
 
-    found = about(examine(source, **reader), words)
+    found = about(source.examine(**reader), words)
     assert found.what.startswith("Tables public-asking, public-owned over")
     source.sql("ALTER ROLE reader BYPASSRLS", "ALTER ROLE owning BYPASSRLS")
-    checkup = examine(source, **reader)
+    checkup = source.examine(**reader)
     source.sql("DROP OWNED BY owning", "DROP ROLE owning")
 
     assert about(checkup, words) is None
@@ -178,7 +166,7 @@ def test_what_was_not_granted_is_granted_by_the_statements(source, reader):
         'GRANT SELECT (id) ON "o""dd".some TO reader',
         "CREATE TABLE closed (id int PRIMARY KEY)",
     )
-    found = about(examine(source, **reader), "the role may not read any column")
+    found = about(source.examine(**reader), "the role may not read any column")
     assert found.what.startswith('Tables o"dd-some, public-closed: ')
     assert found.statements == (
         'GRANT USAGE ON SCHEMA "o""dd" TO "reader";',
@@ -186,12 +174,12 @@ def test_what_was_not_granted_is_granted_by_the_statements(source, reader):
     )
     source.sql(*found.statements)
 
-    checkup = examine(source, **reader)
+    checkup = source.examine(**reader)
     assert about(checkup, "may not read any column") is None
     assert dict(checkup.facts)["tables"] == "2 readable (0 views), 0 not readable"
     found = about(checkup, 'Table o"dd-some with columns that the role may not read')
     source.sql(*found.statements)
-    assert about(examine(source, **reader), "may not read") is None
+    assert about(source.examine(**reader), "may not read") is None
 
 
 def test_only_the_schemas_that_are_read_are_examined(source, reader):
@@ -203,13 +191,13 @@ def test_only_the_schemas_that_are_read_are_examined(source, reader):
         "CREATE TABLE gone (id int PRIMARY KEY)",
         "GRANT SELECT ON t, gone TO reader",
     )
-    assert about(examine(source, **reader), "other-closed")
-    assert examine(source, filter_schemas=["public"], **reader).complaints == ()
+    assert about(source.examine(**reader), "other-closed")
+    assert source.examine(filter_schemas=["public"], **reader).complaints == ()
 
     catalog = source.catalog("public-gone", **reader)
-    assert examine(source, catalog, **reader).complaints == ()
+    assert source.examine(catalog, **reader).complaints == ()
     source.sql("DROP TABLE gone")
-    [found] = examine(source, catalog, **reader).complaints
+    [found] = source.examine(catalog, **reader).complaints
     assert found.what.startswith("Stream public-gone of the catalog without a table")
 
 
@@ -228,14 +216,14 @@ def test_an_index_for_the_cursor_is_made_by_the_statement(source, reader):
     )
     for table, how in (("t", "CONCURRENTLY "), ("parts", "")):
         catalog = source.catalog(f"public-{table}", key="at")
-        [found] = examine(source, catalog, **reader).complaints
+        [found] = source.examine(catalog, **reader).complaints
         assert f"Table public-{table} without an index" in found.what
         assert found.statements == (f'CREATE INDEX {how}ON "public"."{table}" ("at");',)
         source.sql(*found.statements)
-        assert examine(source, catalog, **reader).complaints == ()
+        assert source.examine(catalog, **reader).complaints == ()
     for table, key in (("v", "at"), ("t", None)):
         catalog = source.catalog(f"public-{table}", key=key)
-        assert examine(source, catalog, **reader).complaints == ()
+        assert source.examine(catalog, **reader).complaints == ()
 
 
 def test_a_table_without_key_and_a_view_that_fails_are_named(source, reader):
@@ -247,12 +235,12 @@ def test_a_table_without_key_and_a_view_that_fails_are_named(source, reader):
         "GRANT SELECT ON keyless, strict TO reader",
     )
 
-    checkup = examine(source, **reader)
+    checkup = source.examine(**reader)
 
     found = about(checkup, "Table public-keyless without a key")
     _, _, advice = found.what.partition("make one: ")
     source.sql(advice.replace("(...)", "(id, part)"))
-    assert about(examine(source, **reader), "without a key") is None
+    assert about(source.examine(**reader), "without a key") is None
     found = about(checkup, "Table public-strict cannot be read.")
     assert "permission denied for table closed" in found.what
     assert dict(checkup.facts)["tables"] == "1 readable (0 views), 2 not readable"
@@ -290,9 +278,9 @@ def test_a_role_that_sees_no_transactions_gets_the_grant(source):
     source.sql("CREATE ROLE plain LOGIN PASSWORD 'x'")
     config = {"user": "plain", "password": "x"}
 
-    found = about(examine(source, **config), "is hidden, so INCREMENTAL")
+    found = about(source.examine(**config), "is hidden, so INCREMENTAL")
     source.sql(*found.statements)
-    after = examine(source, **config).complaints
+    after = source.examine(**config).complaints
     source.sql("DROP ROLE plain")
 
     assert after == ()
@@ -344,7 +332,7 @@ def test_isolation_of_the_server_does_not_hold_for_the_tap(source, reader):
         source.sql(f"ALTER ROLE reader SET {name} = '{value}'")
 
     assert source.run(**reader).records == before
-    assert examine(source, **reader).complaints == ()
+    assert source.examine(**reader).complaints == ()
 
 
 def test_the_connection_test_says_the_same(source, reader, tmp_path):
@@ -366,6 +354,6 @@ def test_the_connection_test_says_the_same(source, reader, tmp_path):
         for entry in entries
         if entry["level"] == "warning" and entry["logger_name"] != "py.warnings"
     ]
-    assert found == [str(each) for each in examine(source, **reader).complaints]
+    assert found == [str(each) for each in source.examine(**reader).complaints]
     assert "and 2 more" in found[0]
     assert found[0].endswith("And 2 more such statements.")

@@ -7,6 +7,7 @@ import typing as t
 
 import pyarrow as pa
 import pytest
+from dativo_core import heap
 from target_parquet_iceberg import snapshots
 from target_parquet_iceberg.ahead import AheadFiles
 
@@ -110,3 +111,16 @@ def test_rows_with_new_columns_are_bounded(lake, say, pieces, times) -> None:
     assert lake.query("SELECT count(*) FROM lake.s") == [(count + 10,)]
     assert len(lake.table("s").snapshots()) == 3
     assert max(pieces) <= 2 * BUFFER
+
+
+def test_every_commit_gives_back(lake, say, monkeypatch) -> None:
+    """Not only the last one: a load may have thousands."""
+    commits = []
+    monkeypatch.setattr(heap, "trim", lambda: commits.append(len(commits)))
+    head, rows = say.schema("s", id="integer"), []
+    for number in range(3):
+        rows += [say.record("s", id=number), say.state(s={"v": number})]
+
+    assert lake.load(head, *rows, commit_max_rows=1).code == 0
+
+    assert len(commits) >= 3

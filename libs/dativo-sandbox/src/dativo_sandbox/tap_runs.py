@@ -65,6 +65,13 @@ def captured(work: Callable[[], t.Any]) -> Run:
     return Run([json.loads(line) for line in written.read().split("\n") if line])
 
 
+def about(checkup: t.Any, words: str) -> t.Any:
+    """Return the one complaint about a source that has the words, or None."""
+    found = [each for each in checkup.complaints if words in each.what]
+    assert len(found) <= 1, found  # noqa: S101 a judge of tests
+    return found[0] if found else None
+
+
 class TappedDatabase:
     """A database, and taps on it.
 
@@ -92,6 +99,12 @@ class TappedDatabase:
         settings = {**self.config, **config}
         tap = self._tap_class(config=settings, setup_mapper=False)
         return t.cast("Json", tap.catalog_dict)
+
+    def examine(self, catalog: t.Any = None, **config: t.Any) -> t.Any:
+        """Return what the tap says of the database."""
+        settings = {**self.config, **config}
+        tap = self._tap_class(config=settings, catalog=catalog, setup_mapper=False)
+        return tap.examine()
 
     def catalog(
         self,

@@ -12,19 +12,26 @@ from dativo_core.errors import (
     DativoError,
     TryLaterError,
 )
-from dativo_core.sql.preflight import Checkup, Choice, Examined, counted, qualified
+from dativo_core.sql.preflight import (
+    Checkup,
+    Choice,
+    Examined,
+    qualified,
+    told,
+    wanted,
+)
 
 from tap_mysql import preflight, queries
 from tap_mysql.preflight import Facts, Withheld
 from tap_mysql.queries import DIALECT
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from dativo_core.sql.preflight import Choices
 
     from tap_mysql.catalog import Name, Table
     from tap_mysql.client import Client
-
-    Choices: t.TypeAlias = "Mapping[str, Choice] | None"
 
 _FACTS = """
 SELECT VERSION(), CURRENT_USER(), @@max_allowed_packet, @@global.read_only,
@@ -69,23 +76,16 @@ def examine(
         has_chunks: Whether several connections read a table, which takes a lock.
     """
     facts = ask(client, is_local=is_local)
-    wanted = [
-        table
-        for table in seen.tables
-        if chosen is None or table.relation.stream in chosen
-    ]
-    found = [_examined(table, chosen) for table in wanted]
-    withheld = _withheld(client, seen, wanted, chosen)
+    tables = wanted(seen.tables, chosen)
+    found = [_examined(table, chosen) for table in tables]
+    withheld = _withheld(client, seen, tables, chosen)
     if has_chunks:
-        withheld = replace(withheld, locks=_without_locks(client, wanted))
-    told = (
-        ("server", f"{facts.product} {facts.version}"),
-        ("user", facts.user),
-        ("encryption", facts.encryption or "none"),
-        ("replica", "yes" if facts.is_replica else "no"),
-        counted(found, withheld.refusals, len(withheld.tables) + len(withheld.absent)),
+        withheld = replace(withheld, locks=_without_locks(client, tables))
+    others = len(withheld.tables) + len(withheld.absent)
+    return Checkup(
+        told(facts, found, withheld.refusals, others),
+        tuple(preflight.complaints(facts, withheld, found, tables)),
     )
-    return Checkup(told, tuple(preflight.complaints(facts, withheld, found, wanted)))
 
 
 def ask(client: Client, *, is_local: bool) -> Facts:
@@ -116,11 +116,11 @@ def ask(client: Client, *, is_local: bool) -> Facts:
 
 
 def _withheld(
-    client: Client, seen: Seen, wanted: Sequence[Table], chosen: Choices
+    client: Client, seen: Seen, tables: Sequence[Table], chosen: Choices
 ) -> Withheld:
     views = [
         (one.relation.schema, one.relation.name)
-        for one in wanted
+        for one in tables
         if one.relation.is_view
     ]
     closed: list[Name] = []

@@ -6,7 +6,14 @@ import typing as t
 from collections import defaultdict
 
 from dativo_core.errors import ConfigurationError, CredentialsError
-from dativo_core.sql.preflight import Checkup, Choice, Examined, counted, qualified
+from dativo_core.sql.preflight import (
+    Checkup,
+    Choice,
+    Examined,
+    qualified,
+    told,
+    wanted,
+)
 
 from tap_postgres import catalog, preflight
 from tap_postgres.preflight import SETTINGS, Facts, Withheld
@@ -15,11 +22,11 @@ from tap_postgres.queries import DIALECT, quote_literal
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dativo_core.sql.preflight import Choices
+
     from tap_postgres.catalog import Table
     from tap_postgres.client import Client
     from tap_postgres.preflight import Name
-
-    Choices: t.TypeAlias = "Mapping[str, Choice] | None"
 
 _FACTS = """
 SELECT current_setting('server_version'), current_setting('server_version_num')::int4,
@@ -92,25 +99,18 @@ def examine(
         chosen: The streams of the catalog.
         is_local: Whether nobody is between.
     """
-    wanted = [
-        table for table in tables if chosen is None or table.relation.stream in chosen
-    ]
+    read = wanted(tables, chosen)
     with client.transaction():
         facts = ask(client, is_local=is_local)
         rights = [_Right(*row) for row in client.ask(catalog.rights(schemas))]
         indexed = _indexed(client)
-    withheld = _withheld(client, rights, tables, wanted, chosen)
-    found = [_examined(table, chosen, indexed) for table in wanted]
-    partitioned = {one.relation.stream for one in wanted if one.kind == "p"}
-    told = (
-        ("server", f"PostgreSQL {facts.version}"),
-        ("user", facts.user),
-        ("encryption", facts.encryption or "none"),
-        ("replica", "yes" if facts.is_replica else "no"),
-        counted(found, withheld.refusals, len(withheld.closed) + len(withheld.absent)),
-    )
+    withheld = _withheld(client, rights, tables, read, chosen)
+    found = [_examined(table, chosen, indexed) for table in read]
+    partitioned = {one.relation.stream for one in read if one.kind == "p"}
+    others = len(withheld.closed) + len(withheld.absent)
     return Checkup(
-        told, tuple(preflight.complaints(facts, withheld, found, partitioned))
+        told(facts, found, withheld.refusals, others),
+        tuple(preflight.complaints(facts, withheld, found, partitioned)),
     )
 
 
@@ -146,7 +146,7 @@ def _withheld(
     client: Client,
     rights: Sequence[_Right],
     tables: Sequence[Table],
-    wanted: Sequence[Table],
+    read: Sequence[Table],
     chosen: Choices,
 ) -> Withheld:
     known = {table.relation.stream for table in tables}
@@ -154,7 +154,7 @@ def _withheld(
     rights = [r for r in rights if chosen is None or "-".join(r.name) in chosen]
     closed = [right for right in rights if not right.is_open]
     readable = [right for right in rights if right.is_open]
-    refusals, filtered_views = _probe(client, wanted)
+    refusals, filtered_views = _probe(client, read)
     return Withheld(
         schemas=list(dict.fromkeys(r.schema for r in closed if not r.may_enter)),
         closed=[right.name for right in closed],

@@ -69,6 +69,11 @@ class Facts:
     oldest_seconds: int = 0
 
     @property
+    def product(self) -> str:
+        """What the server is."""
+        return "PostgreSQL"
+
+    @property
     def role(self) -> str:
         """The user as SQL."""
         return DIALECT.quote(self.user)
@@ -135,7 +140,7 @@ def complaints(
 
 
 def _about_the_server(facts: Facts) -> Iterator[Complaint]:
-    yield from about_version("PostgreSQL", facts.version, facts.numbers, _OLDEST)
+    yield from about_version(facts.product, facts.version, facts.numbers, _OLDEST)
     yield from about_encryption(
         facts.encryption, "ssl_mode to verify-full", is_local=facts.is_local
     )

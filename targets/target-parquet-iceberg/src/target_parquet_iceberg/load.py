@@ -11,11 +11,11 @@ import contextlib
 import logging
 import typing as t
 
+from dativo_core import heap
 from dativo_core.dead_letters import DeadLetter
 from dativo_core.errors import ConfigurationError, IncompleteError
 from dativo_core.metrics import DEAD_LETTERS, count
 
-from target_parquet_iceberg import heap
 from target_parquet_iceberg import state as states
 from target_parquet_iceberg.intake import StreamIntake
 from target_parquet_iceberg.manifest import RefusedError

@@ -6,7 +6,14 @@ import typing as t
 from dataclasses import dataclass
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from dativo_core.sql.dialect import Dialect
     from dativo_core.sql.relation import Relation
@@ -73,6 +80,42 @@ class Examined:
     is_stored: bool
     cursor: str | None = None
     is_indexed: bool = True
+
+
+class Server(t.Protocol):
+    """What any server says of itself."""
+
+    @property
+    def product(self) -> str:
+        """What it is, such as PostgreSQL."""
+
+    @property
+    def version(self) -> str:
+        """Which one."""
+
+    @property
+    def user(self) -> str:
+        """As whom it knows us."""
+
+    @property
+    def encryption(self) -> str:
+        """The version of TLS; empty if the connection is plain."""
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether another server tells it what to hold."""
+
+
+class Described(t.Protocol):
+    """A table, as a tap describes it."""
+
+    @property
+    def relation(self) -> Relation:
+        """Its name, key and columns."""
+
+
+T = t.TypeVar("T", bound=Described)
+Choices: t.TypeAlias = "Mapping[str, Choice] | None"
 
 
 def about_version(
@@ -152,12 +195,20 @@ def qualified(relation: Relation, dialect: Dialect) -> str:
     return dialect.qualified(relation.schema, relation.name)
 
 
-def counted(
-    found: Sequence[Examined], refusals: Collection[str], others: int
-) -> tuple[str, str]:
-    """Return the fact about how many tables there are.
+def wanted(tables: Iterable[T], choices: Choices) -> list[T]:
+    """Return the tables that are going to be read: all, if there is no catalog."""
+    return [
+        table for table in tables if choices is None or table.relation.stream in choices
+    ]
+
+
+def told(
+    server: Server, found: Sequence[Examined], refusals: Collection[str], others: int
+) -> tuple[tuple[str, str], ...]:
+    """Return the facts about a source that people want to see.
 
     Args:
+        server: What the server says of itself.
         found: What is going to be read.
         refusals: The streams of it that cannot be read, as it turned out.
         others: How many are not there, or were not granted.
@@ -165,5 +216,13 @@ def counted(
     readable = [one for one in found if one.relation.stream not in refusals]
     views = sum(one.relation.is_view for one in readable)
     unreadable = others + len(refusals)
-    told = f"{len(readable)} readable ({views} views), {unreadable} not readable"
-    return ("tables", told)
+    return (
+        ("server", f"{server.product} {server.version}"),
+        ("user", server.user),
+        ("encryption", server.encryption or "none"),
+        ("replica", "yes" if server.is_replica else "no"),
+        (
+            "tables",
+            f"{len(readable)} readable ({views} views), {unreadable} not readable",
+        ),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
-from target_parquet_iceberg import heap
+from dativo_core import heap
 
 BLOCK_BYTES, BLOCKS = 2**16, 1024
 PAGE_BYTES = 4096
@@ -33,16 +33,3 @@ def test_free_memory_is_given_back() -> None:
 
     assert before - resident_bytes() > BLOCK_BYTES * BLOCKS / 2
     libc.free(last)
-
-
-def test_every_commit_gives_back(lake, say, monkeypatch) -> None:
-    """Not only the last one: a load may have thousands."""
-    commits = []
-    monkeypatch.setattr(heap, "trim", lambda: commits.append(len(commits)))
-    head, rows = say.schema("s", id="integer"), []
-    for number in range(3):
-        rows += [say.record("s", id=number), say.state(s={"v": number})]
-
-    assert lake.load(head, *rows, commit_max_rows=1).code == 0
-
-    assert len(commits) >= 3

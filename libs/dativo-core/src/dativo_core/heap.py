@@ -1,8 +1,8 @@
 """Give back the memory that malloc keeps.
 
-Parquet's writers take theirs from malloc, a thread and some ten megabytes for each
-commit. What they free lies between what is still in use, and so stays with the process:
-after ten million rows that was a third of it.
+Parquet's writers take theirs from malloc, each file on a thread of its own. What they
+free lies between what is still in use, and so stays with the process: a million rows of
+18 columns left eleven megabytes behind, and the next million as many.
 """
 
 from __future__ import annotations
