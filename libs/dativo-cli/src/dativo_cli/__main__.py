@@ -9,7 +9,7 @@ from dativo_core import starting
 
 def main() -> t.NoReturn:
     """Run the command and exit with one of the documented codes."""
-    starting.guard()
+    starting.begin()
     from dativo_cli.main import run  # noqa: PLC0415 takes a second
 
     run()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from dativo_core import heap
 from dativo_core.errors import ConfigurationError
 
 if t.TYPE_CHECKING:
@@ -112,6 +113,7 @@ class BatchFiles:
         if file is None:
             return None
         file.close()
+        heap.trim()
         is_local = self._system.type_name == "local"
         return f"file://{quote(file.path)}" if is_local else f"s3://{file.path}"
 

@@ -9,7 +9,7 @@ from dativo_core import starting
 
 def main() -> t.NoReturn:
     """Run the tap and exit with a code that an orchestrator can route on."""
-    starting.guard()
+    starting.begin()
     from dativo_core import entrypoint  # noqa: PLC0415 takes a second
 
     from tap_postgres.tap import TapPostgres  # noqa: PLC0415
