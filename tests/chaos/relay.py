@@ -115,7 +115,9 @@ class Relay:
         """
         if until is not None and until - self.position < self._files.rows:
             seconds = (until - self.position) * self._files.seconds_per_row
-            if not select.select([self._tap], [], [], seconds)[0]:
+            poll = select.poll()
+            poll.register(self._tap, select.POLLIN)
+            if not poll.poll(seconds * 1000):
                 return None
         return os.read(self._tap, BLOCK_BYTES)
 

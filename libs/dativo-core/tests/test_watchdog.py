@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -112,4 +114,19 @@ def test_other_signals_are_none_of_its_business(watched) -> None:
     os.kill(os.getpid(), TERM)
     assert bitten.wait(60)
     signal.signal(signal.SIGALRM, before)
+    assert ended == [TERM]
+
+
+def test_many_open_files_do_not_blind_it(watched) -> None:
+    """select() would refuse the descriptors that follow the first 1,024."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    many = 2048 if before[1] == resource.RLIM_INFINITY else min(2048, before[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(many, before[0]), before[1]))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        for _ in range(1024):
+            stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        ended, bitten = watched(lambda: False, 0.01, NEVER)
+        os.kill(os.getpid(), TERM)
+        assert bitten.wait(60)
     assert ended == [TERM]

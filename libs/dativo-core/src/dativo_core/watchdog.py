@@ -72,9 +72,12 @@ class Watchdog:
     def _next(self, wanted: Container[int], seconds: float | None) -> int | None:
         """Return the next signal of these; None when the time is over."""
         deadline = None if seconds is None else time.monotonic() + seconds
+        # select() refuses the descriptors of a process with a thousand open files.
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._read], [], [], left)[0]:
+            if not poll.poll(None if left is None else left * 1000):
                 return None
             number = os.read(self._read, 1)
             if not number:  # stopped
