@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tap_stripe import client, versions, windows
 from tap_stripe.events import How, fold, read_event
 from tap_stripe.gather import without_repeats
+from tap_stripe.left_out import plan as plan_selection
 from tap_stripe.plan import EVENT_DAYS, Limits, Why, plan
 from tap_stripe.records import Origin, Shape, compact, read_fields, read_page
 from tap_stripe.resources import BY_NAME, RESOURCES, children, listened_types
@@ -189,9 +190,9 @@ def test_what_has_no_id_and_what_was_newer_before_is_left_out():
 # Rows
 
 
-def rendered(kinds, thing, origin=None, wanted=None):
+def rendered(kinds, thing, origin=None, left_out=None):
     """Return the row of an object."""
-    shape = Shape(kinds, wanted or kinds)
+    shape = Shape(kinds, left_out or {})
     text = shape.render(
         read_fields(msgspec.Raw(json.dumps(thing).encode())), origin or Origin()
     )
@@ -221,9 +222,7 @@ def test_an_indented_answer_makes_one_line():
     body = json.dumps({"data": [thing], "has_more": False}, indent=2).encode()
     big = body.replace(b"1", b"1234567890123456789012.50")
     [item] = read_page(compact(big)).data
-    row = Shape({"id": "text", "x": "object"}, {"id", "x"}).render(
-        read_fields(item), Origin()
-    )
+    row = Shape({"id": "text", "x": "object"}, {}).render(read_fields(item), Origin())
     assert b"\n" not in row
     assert b"1234567890123456789012.50" in row
     assert compact(b"{}") == b"{}"
@@ -242,11 +241,31 @@ def test_an_object_that_a_page_repeats_counts_once():
 
 
 def test_what_is_not_selected_is_not_sent():
-    """Nor is it unknown."""
+    """Nor is it unknown, not even a value of another kind than the column's."""
     kinds = {"id": "text", "email": "text", "_extra": "object"}
-    assert rendered(kinds, {"id": "a", "email": "b"}, wanted={"id", "_extra"}) == {
-        "id": "a"
-    }
+    for email in ("b", ["b"]):
+        thing = {"id": "a", "email": email}
+        assert rendered(kinds, thing, left_out={"email": {}}) == {"id": "a"}
+
+
+def test_what_is_not_selected_inside_of_an_object():
+    """What is left keeps its bytes; a column that is left out has no parts."""
+    left_out = plan_selection(
+        {
+            (): True,
+            ("properties", "a"): True,
+            ("properties", "a", "properties", "b"): False,
+            ("properties", "a", "properties", "c", "properties", "d"): False,
+            ("properties", "e", "properties", "f"): False,
+            ("properties", "e"): False,
+        }
+    )
+    assert left_out == {"a": {"b": {}, "c": {"d": {}}}, "e": {}}
+    shape = Shape({"a": "object", "e": "object"}, left_out)
+    item = b'{"a": {"x": 1.10, "b": 2, "c": {"d": 3, "y": "\\u00e9"}}, "e": {"g": 1}}'
+    assert shape.render(read_fields(msgspec.Raw(item)), Origin()) == (
+        b'{"a":{"x":1.10,"c":{"y":"\\u00e9"}}}'
+    )
 
 
 def test_our_own_columns():

@@ -138,6 +138,33 @@ def test_a_deselected_column_is_not_sent(stripe):
     assert not any("email" in record or "_extra" in record for record in records)
 
 
+@pytest.mark.parametrize("maps", [{}, {"customers": {"id": "id"}}])
+def test_a_deselected_field_of_an_object_is_not_sent(stripe, maps):
+    """Neither in its column, nor in `_extra` where the object is not as documented."""
+    odd = stripe.run("customers").ids("customers")[0]
+    moved = {"address": {"city": "Oslo", "line1": "Gata 1", "planet": "Earth"}}
+    stripe.server.mutate(
+        ops=[{"op": "update", "type": "customer", "id": odd, "set": moved}]
+    )
+
+    def change(entry):
+        path = ["properties", "address", "properties", "line1"]
+        entry["metadata"].append({"breadcrumb": path, "metadata": {"selected": False}})
+
+    run = stripe.run("customers", change=change, typed_nested=True, stream_maps=maps)
+
+    [schema] = run.of("SCHEMA", "customers")
+    fields = schema["schema"]["properties"]["address"]["properties"]
+    assert "city" in fields
+    assert "line1" not in fields
+    rows = {row["id"]: row for row in run.records("customers")}
+    found = rows.pop(odd)
+    assert found["_extra"] == {"address": {"city": "Oslo", "planet": "Earth"}}
+    addresses = [row["address"] for row in rows.values() if row["address"]]
+    assert addresses
+    assert not any("line1" in address for address in addresses)
+
+
 def test_a_full_table_names_its_version_twice(stripe):
     """By the user's choice, or where nothing else shows what has changed."""
 

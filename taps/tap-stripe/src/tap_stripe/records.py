@@ -18,7 +18,9 @@ from dativo_core.record_lines import label
 from tap_stripe.versions import ACCOUNT, DELETED_AT, EXTRA, PARENT
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
+
+    from tap_stripe.left_out import LeftOut
 
 Fields: t.TypeAlias = "dict[str, msgspec.Raw]"
 
@@ -81,6 +83,19 @@ def read_fields(item: msgspec.Raw) -> Fields:
     return _fields.decode(item)
 
 
+def without(left_out: LeftOut, text: bytes) -> bytes:
+    """Return an object's JSON less some fields; whatever is no object stays."""
+    if not text.startswith(b"{"):
+        return text
+    kept: list[bytes] = []
+    for name, value in _fields.decode(text).items():
+        out = left_out.get(name)
+        if out != {}:
+            inside = without(out, bytes(value)) if out else bytes(value)
+            kept.append(label(name) + inside)
+    return b"{" + b",".join(kept) + b"}"
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What is known of an object besides its fields.
@@ -101,24 +116,23 @@ class Shape:
 
     Args:
         columns: Kind of each column that the stream has.
-        wanted: Names of those that are selected.
+        left_out: What is not selected.
         fits: Whether a value is what its column declares, where that is a shape.
     """
 
     def __init__(
         self,
         columns: Mapping[str, str],
-        wanted: Collection[str],
+        left_out: LeftOut,
         fits: Mapping[str, Callable[[bytes], bool]] | None = None,
     ) -> None:
-        self._wanted = frozenset(wanted)
+        self._left_out = left_out
         known = fits or {}
+        self._own_columns = columns.keys() & {EXTRA, PARENT, ACCOUNT, DELETED_AT}
         self._rules = {
-            name: _Rule(
-                label(name) if name in self._wanted else b"", kind, known.get(name)
-            )
+            name: _Rule(label(name), kind, known.get(name))
             for name, kind in columns.items()
-            if name not in {EXTRA, PARENT, ACCOUNT, DELETED_AT}
+            if name not in self._own_columns
         }
 
     def render(self, fields: Fields, origin: Origin) -> bytes:
@@ -126,12 +140,14 @@ class Shape:
         parts: list[bytes] = []
         unknown: list[bytes] = []
         for name, value in fields.items():
-            text = bytes(value)
+            out = self._left_out.get(name)
+            if out == {}:
+                continue
+            text = without(out, bytes(value)) if out else bytes(value)
             rule = self._rules.get(name)
             held = rule.hold(text) if rule else None
             if rule and held:
-                if rule.label:
-                    parts.append(rule.label + held)
+                parts.append(rule.label + held)
             elif name != "deleted":
                 unknown.append(label(name) + text)
         parts += self._own(origin, unknown)
@@ -147,7 +163,7 @@ class Shape:
         return [
             label(name) + value
             for name, value in found.items()
-            if value and name in self._wanted
+            if value and name in self._own_columns and name not in self._left_out
         ]
 
 

@@ -16,7 +16,7 @@ from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_stripe import nested, resources, versions
+from tap_stripe import left_out, nested, resources, versions
 from tap_stripe.gather import Gatherer, Wanted, no_rows
 from tap_stripe.plan import is_full
 from tap_stripe.records import Shape
@@ -76,10 +76,9 @@ class StripeStream(Stream):
 
     @functools.cached_property
     def shape(self) -> Shape:
-        """How rows look, with the columns that are selected."""
-        wanted = [name for name in self._columns if self.mask["properties", name]]
+        """How rows look, with what is selected of them."""
         fits = {name: nested.Fit(tree) for name, tree in self._trees.items()}
-        return Shape(self._columns, wanted, fits)
+        return Shape(self._columns, left_out.plan(self.mask), fits)
 
     # How messages leave
 
