@@ -47,6 +47,23 @@ def test_limits_of_the_server_do_not_hold_for_the_tap(source, name, limit):
     assert len(run.records) == 3000
 
 
+@pytest.mark.parametrize("arguments", [(), ("--discover",), ("--test",)])
+def test_programs_leave_the_server_in_good_order(source, tmp_path, arguments):
+    """It counts and logs connections that end without a word."""
+    source.sql("CREATE TABLE t (id int PRIMARY KEY)")
+    ours = (
+        "SELECT count(*) FROM information_schema.processlist "
+        f"WHERE id <> connection_id() AND db = '{source.database.name}'"
+    )
+    aborted = "SHOW GLOBAL STATUS LIKE 'Aborted_clients'"
+    before = source.database.query(aborted)
+
+    assert source.cli(tmp_path, *arguments).returncode == 0
+
+    assert any(source.database.query(ours) == [(0,)] for _ in range(2_000))
+    assert source.database.query(aborted) == before
+
+
 def test_patience_of_the_server_does_not_hold_for_the_tap(source):
     """A slow target keeps a transaction idle, and an answer waiting."""
     names = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 
 import pytest
@@ -17,6 +18,16 @@ def test_default_is_sqlite_in_the_warehouse(tmp_path) -> None:
     found = properties({"warehouse": str(tmp_path)})
     assert f"sqlite:///{tmp_path}/catalog.db" == found["uri"]
     assert f"file://{tmp_path}" == found["warehouse"]
+
+
+def test_a_catalog_is_whole_in_its_file(tmp_path) -> None:
+    """When nobody has it open any more: who copies the file has all commits."""
+    catalog = open_catalog({"warehouse": str(tmp_path)})
+    catalog.create_namespace("n")
+    assert (tmp_path / "catalog.db-wal").exists()
+    del catalog
+    gc.collect()
+    assert not (tmp_path / "catalog.db-wal").exists()
 
 
 def test_settings_pass_through() -> None:

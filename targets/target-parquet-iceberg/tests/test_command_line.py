@@ -70,6 +70,7 @@ def test_success(run) -> None:
     assert (done.code, done.stdout) == (0, '{"bookmarks": {"s": {"v": 1}}}\n')
     assert done.errors == []
     assert "stored" in done.logs[-1]["message"]
+    assert "FileIO" not in done.stderr
 
 
 FAILURES = {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import typing as t
-import weakref
-from pathlib import Path
+
+from dativo_core.scratch import Scratch
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 _CONNECT_TIMEOUT_SECONDS = 30
 _PEM = "-----BEGIN"
@@ -51,15 +50,13 @@ class PrivateFolder:
     """Files that only this user can read; they are gone when the process ends."""
 
     def __init__(self) -> None:
-        self._folder: Path | None = None
+        self._scratch: Scratch | None = None
 
     def write(self, name: str, content: str) -> Path:
         """Write a file with mode 0600 and return its path."""
-        if self._folder is None:
-            # Created with mode 0700, and removed at exit at the latest.
-            self._folder = Path(tempfile.mkdtemp(prefix="tap-postgres-"))
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        path = self._folder / name
+        if self._scratch is None:
+            self._scratch = Scratch()
+        path = self._scratch.path / name
         path.touch(mode=0o600)
         path.write_text(content)
         return path

@@ -13,11 +13,10 @@ from __future__ import annotations
 import itertools
 import typing as t
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from dativo_core.scratch import Scratch
 
 from target_parquet_iceberg.arrange import Part, order_of
 from target_parquet_iceberg.merge import numbers
@@ -25,6 +24,7 @@ from target_parquet_iceberg.spilled import Spilled, SpilledReader, spill
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
@@ -68,8 +68,8 @@ class ArrangedWriter:
 
     def write_pieces(self, pieces: Iterable[pa.Table]) -> Iterator[DataFile]:
         """Write all pieces, once the last one has come."""
-        with TemporaryDirectory(prefix="dativo-") as folder:
-            paths = (Path(folder) / f"{number}.arrow" for number in itertools.count())
+        with Scratch() as folder:
+            paths = (folder / f"{number}.arrow" for number in itertools.count())
             filled = filter(pa.Table.__len__, pieces)
             spilled = list(map(self._spill, filled, paths))
             readers = list(map(SpilledReader, spilled, self._wanted(spilled)))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import typing as t
+import weakref
 from pathlib import Path
 
+from dativo_core import logs
 from dativo_core.errors import ConfigurationError
 
 from target_parquet_iceberg.object_storage import prepare, storage_properties, text
@@ -95,6 +98,7 @@ def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
     if not is_remote(settings["warehouse"]):
         local(settings["warehouse"]).mkdir(parents=True, exist_ok=True)
     prepare(found)
+    _hush()
     name = settings.get("catalog", {}).get("name", NAME)
     if found.get("uri", "").startswith("sqlite"):
         return _open_sqlite(name, found)
@@ -110,6 +114,12 @@ def open_catalog(settings: Mapping[str, t.Any]) -> Catalog:
         except (IntegrityError, ProgrammingError):
             # Another first run has made the catalog's own tables at the same moment.
             return load_catalog(name, **found)
+
+
+def _hush() -> None:
+    # It tells how files are read for every table that is opened.
+    if not logs.is_debug():
+        logging.getLogger("pyiceberg.io").setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager
@@ -150,6 +160,8 @@ def _open_waiting(name: str, found: dict[str, t.Any]) -> Catalog:
     from target_parquet_iceberg.sql_catalog import LightSqlCatalog  # noqa: PLC0415
 
     catalog = LightSqlCatalog(name, **found)
+    # What is still in the WAL at the end is lost to who copies the file alone.
+    weakref.finalize(catalog, catalog.engine.dispose)
     with catalog.engine.connect() as connection:
         connection.execute(text("PRAGMA journal_mode=WAL"))
     return catalog

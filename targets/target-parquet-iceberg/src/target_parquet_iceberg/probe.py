@@ -8,12 +8,12 @@ snapshots of an upsert, and its deletes rewrite whole files.
 
 from __future__ import annotations
 
-import tempfile
 import typing as t
 from importlib.metadata import version
 
 import pyarrow as pa
 from dativo_core.errors import ConfigurationError
+from dativo_core.scratch import Scratch
 
 TESTED = "0.12.0"
 
@@ -55,8 +55,8 @@ def _written_and_read() -> list[tuple[t.Any, ...]]:
     from target_parquet_iceberg.transactions import LightTransaction  # noqa: PLC0415
 
     properties = {"id": {"type": "integer"}, "v": {"type": "string"}}
-    with tempfile.TemporaryDirectory(prefix="dativo-") as folder:
-        settings = with_defaults({"warehouse": folder})
+    with Scratch() as folder:
+        settings = with_defaults({"warehouse": str(folder)})
         with open_catalog(settings) as catalog:
             catalog.create_namespace("probe")
             columns = plan(Schema("t", {"properties": properties}, ("id",)), settings)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import typing as t
 from collections import deque
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+from dativo_core.scratch import Scratch
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from target_parquet_iceberg.table import Ahead, Written
 
@@ -72,7 +72,7 @@ class Stage:
         self._parts: deque[_Part] = deque()
         self._ahead: Ahead | None = None
         self._schema: pa.Schema | None = None
-        self._folder: TemporaryDirectory[str] | None = None
+        self._scratch: Scratch | None = None
         self._spilled = 0
         self.memory_bytes = 0
         self.rows = 0
@@ -157,9 +157,9 @@ class Stage:
             self._ahead = None
         self._parts.clear()
         self.memory_bytes = self.rows = self.bytes = 0
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._scratch is not None:
+            self._scratch.close()
+            self._scratch = None
 
     def _taken(self, before: int) -> Iterator[_Part]:
         while self._parts and self._parts[0].last < before:
@@ -173,9 +173,9 @@ class Stage:
     def _on_disk(self, part: _Part) -> _Part:
         if not isinstance(part.held, pa.Table):
             return part
-        if self._folder is None:
-            self._folder = TemporaryDirectory(prefix="dativo-")
-        path = Path(self._folder.name) / f"{self._spilled}.arrow"
+        if self._scratch is None:
+            self._scratch = Scratch()
+        path = self._scratch.path / f"{self._spilled}.arrow"
         self._spilled += 1
         with pa.ipc.new_file(str(path), part.held.schema) as writer:
             writer.write_table(part.held)
