@@ -28,6 +28,7 @@ CODES = [
     (FileNotFoundError(2, "missing"), 78),
     (FileExistsError("File at 'x' was not found."), 78),
     (OSError(errno.ENOSPC, "full"), 75),
+    (OSError(errno.EMFILE, "Too many open files"), 75),
     (OSError(errno.EIO, "broken"), 1),
     (JSONDecodeError("bad", "{", 0), 78),
     (ValueError("bug"), 1),

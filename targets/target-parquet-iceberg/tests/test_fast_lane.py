@@ -7,6 +7,7 @@ import struct
 import typing as t
 
 import pytest
+from dativo_core.scratch import Scratch
 from hypothesis import given
 from hypothesis import strategies as st
 from target_parquet_iceberg.decode import Decoder
@@ -144,7 +145,7 @@ def blocks(draw: st.DrawFn) -> tuple[dict[str, t.Any], list[str]]:
 def lane(schema: dict[str, t.Any]) -> tuple[FastLane, Decoder]:
     """Return both lanes of a stream."""
     planned = plan(Schema("s", schema, ("id",)), with_defaults({}))
-    intake = StreamIntake(planned)
+    intake = StreamIntake(planned, Scratch())
     return intake._lane, intake._decoder
 
 

@@ -121,6 +121,9 @@ def explain(exception: Exception) -> DativoError | None:
 def _explain_file(error: OSError) -> DativoError | None:
     if error.errno == errno.ENOSPC:
         return TryLaterError(f"{error}.", hint="Make room, then run again.")
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        hint = "Allow more of them, as with ulimit -n 65536, then run again."
+        return TryLaterError(f"{error}.", hint=hint)
     # The SDK raises FileExistsError for a file that does not exist.
     if isinstance(error, (FileNotFoundError, FileExistsError)):
         hint = "Check the path given on the command line."

@@ -11,21 +11,29 @@ import fcntl
 import os
 import shutil
 import tempfile
+import typing as t
 import weakref
 from pathlib import Path
 
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Scratch:
-    """A folder of mode 0700, gone when it is closed, or dropped, or the process ends.
-
-    Attributes:
-        path: The folder.
-    """
+    """A folder of mode 0700, gone when it is closed or dropped, or at the exit."""
 
     def __init__(self) -> None:
-        _sweep(Path(tempfile.gettempdir()))
-        self.path, lock = _make()
-        self._remove = weakref.finalize(self, _end, self.path, lock)
+        self._path: Path | None = None
+        self._remove: Callable[[], object] = lambda: None
+
+    @property
+    def path(self) -> Path:
+        """The folder; it is made when it is first asked for."""
+        if self._path is None:
+            _sweep(Path(tempfile.gettempdir()))
+            self._path, lock = _make()
+            self._remove = weakref.finalize(self, _end, self._path, lock)
+        return self._path
 
     def __enter__(self) -> Path:
         """Return the folder."""
@@ -38,6 +46,7 @@ class Scratch:
     def close(self) -> None:
         """Remove the folder with all that is in it."""
         self._remove()
+        self._path = None
 
 
 def prefix() -> str:

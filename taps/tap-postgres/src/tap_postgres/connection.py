@@ -50,12 +50,10 @@ class PrivateFolder:
     """Files that only this user can read; they are gone when the process ends."""
 
     def __init__(self) -> None:
-        self._scratch: Scratch | None = None
+        self._scratch = Scratch()
 
     def write(self, name: str, content: str) -> Path:
         """Write a file with mode 0600 and return its path."""
-        if self._scratch is None:
-            self._scratch = Scratch()
         path = self._scratch.path / name
         path.touch(mode=0o600)
         path.write_text(content)

@@ -23,6 +23,8 @@ from target_parquet_iceberg.undeclared import Undeclared
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from dativo_core.scratch import Scratch
+
     from target_parquet_iceberg.manifest import BatchFile
     from target_parquet_iceberg.messages import Record
     from target_parquet_iceberg.metadata import Mark, Metadata
@@ -37,9 +39,11 @@ RECORDS_AT_ONCE = 512
 class StreamIntake:
     """The records of one stream on their way to its table."""
 
-    def __init__(self, plan: Plan, metadata: Metadata | None = None) -> None:
+    def __init__(
+        self, plan: Plan, scratch: Scratch, metadata: Metadata | None = None
+    ) -> None:
         self.plan = plan
-        self.stage = Stage()
+        self.stage = Stage(scratch)
         self.held: list[HeldFile] = []
         self.used: list[BatchFile] = []
         self.seen = 0

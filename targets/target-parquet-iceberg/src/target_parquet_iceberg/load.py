@@ -15,6 +15,7 @@ from dativo_core import heap
 from dativo_core.dead_letters import DeadLetter
 from dativo_core.errors import ConfigurationError, IncompleteError
 from dativo_core.metrics import DEAD_LETTERS, count
+from dativo_core.scratch import Scratch
 
 from target_parquet_iceberg import state as states
 from target_parquet_iceberg.intake import StreamIntake
@@ -61,6 +62,7 @@ class Load:
         metadata: Metadata | None = None,
         batches: Batches | None = None,
         privacy: Privacy | None = None,
+        scratch: Scratch | None = None,
         uncut: Callable[[], contextlib.AbstractContextManager[None]] | None = None,
     ) -> None:
         self._warehouse = warehouse
@@ -71,6 +73,7 @@ class Load:
         self._limits = limits
         self._metadata = metadata
         self._batches = batches
+        self._scratch = scratch or Scratch()
         self._uncut = uncut or contextlib.nullcontext
         self._is_cut = False
         self._privacy = privacy or Privacy()
@@ -288,7 +291,7 @@ class Load:
 
     def _open(self, plan: Plan) -> StreamLoad:
         return StreamLoad(
-            StreamIntake(plan, self._metadata),
+            StreamIntake(plan, self._scratch, self._metadata),
             # Opened now: whoever commits from here on fences this run.
             self._warehouse.table(plan),
             trusts_end=self._settings.get("completion") == "eof",

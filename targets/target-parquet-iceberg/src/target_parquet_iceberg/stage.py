@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import typing as t
+import uuid
 from collections import deque
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
-from dativo_core.scratch import Scratch
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
+
+    from dativo_core.scratch import Scratch
 
     from target_parquet_iceberg.table import Ahead, Written
 
@@ -66,14 +68,17 @@ class _Piece:
 
 
 class Stage:
-    """The rows of one stream that no commit has taken yet, in order of arrival."""
+    """The rows of one stream that no commit has taken yet, in order of arrival.
 
-    def __init__(self) -> None:
+    Args:
+        scratch: Where rows go that are too many for memory.
+    """
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._scratch = scratch
         self._parts: deque[_Part] = deque()
         self._ahead: Ahead | None = None
         self._schema: pa.Schema | None = None
-        self._scratch: Scratch | None = None
-        self._spilled = 0
         self.memory_bytes = 0
         self.rows = 0
         self.bytes = 0
@@ -155,11 +160,11 @@ class Stage:
         if self._ahead is not None:
             self._ahead.discard()
             self._ahead = None
+        for part in self._parts:
+            if isinstance(part.held, Path):
+                part.held.unlink()
         self._parts.clear()
         self.memory_bytes = self.rows = self.bytes = 0
-        if self._scratch is not None:
-            self._scratch.close()
-            self._scratch = None
 
     def _taken(self, before: int) -> Iterator[_Part]:
         while self._parts and self._parts[0].last < before:
@@ -173,10 +178,7 @@ class Stage:
     def _on_disk(self, part: _Part) -> _Part:
         if not isinstance(part.held, pa.Table):
             return part
-        if self._scratch is None:
-            self._scratch = Scratch()
-        path = self._scratch.path / f"{self._spilled}.arrow"
-        self._spilled += 1
+        path = self._scratch.path / f"{uuid.uuid4().hex}.arrow"
         with pa.ipc.new_file(str(path), part.held.schema) as writer:
             writer.write_table(part.held)
         return replace(part, held=path)
