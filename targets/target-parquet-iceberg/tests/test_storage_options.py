@@ -19,6 +19,7 @@ import pytest
 from dativo_core.errors import ConfigurationError
 from dativo_sandbox.certificates import make_certificates
 from pyarrow.fs import FileSelector
+from target_parquet_iceberg.file_io import SYSTEMS_KEPT, FrugalFileIO
 from target_parquet_iceberg.object_storage import s3_filesystem, storage_properties
 from target_parquet_iceberg.storage import filesystem
 
@@ -285,3 +286,22 @@ def test_rest_catalog_behind_a_private_authority(
         assert outcome.code == 78
         assert "Set catalog.ssl.cabundle" in outcome.errors[-1]
         assert not proxy.requests
+
+
+def test_file_systems_are_shared_and_do_not_add_up() -> None:
+    """One for all tables of a bucket; those of credentials that are over are let go."""
+    common = {
+        "s3.region": "us-east-1",
+        "s3.access-key-id": "key",
+        "s3.secret-access-key": "secret",
+    }
+
+    def system(**properties):
+        return FrugalFileIO({**common, **properties}).fs_by_scheme("s3", "bucket")
+
+    first = system(**{"s3.session-token": "0", "write.target-file-size-bytes": "1"})
+    assert system(**{"s3.session-token": "0"}) is first
+    lent = [system(**{"s3.session-token": str(n)}) for n in range(2 * SYSTEMS_KEPT)]
+    assert lent[0] is first
+    assert len(set(map(id, lent))) == len(lent)
+    assert len(FrugalFileIO._systems) == SYSTEMS_KEPT

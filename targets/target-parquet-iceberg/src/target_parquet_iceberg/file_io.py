@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
 
 LARGEST_KEPT = 8 * 2**20
 KEPT_BYTES = 32 * 2**20
+SYSTEMS_KEPT = 16
+_STORAGE = ("s3.", "client.", "dativo.")
 # The name must be the only one of its kind in the world, not `v3.metadata.json`.
 _METADATA = re.compile(r"/metadata/[^/]*[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
@@ -62,7 +64,9 @@ class FrugalFileIO(PyArrowFileIO):
     """
 
     kept: t.ClassVar[Kept] = Kept()
-    _systems: t.ClassVar[dict[str, pafs.S3FileSystem]] = {}
+    # Catalogs that lend credentials lend new ones every hour.
+    _systems: t.ClassVar[LRUCache[str, pafs.S3FileSystem]] = LRUCache(SYSTEMS_KEPT)
+    _guard: t.ClassVar[threading.Lock] = threading.Lock()
 
     def new_input(self, location: str) -> t.Any:
         """Return a file to read."""
@@ -81,17 +85,23 @@ class FrugalFileIO(PyArrowFileIO):
         super().delete(name)
 
     def _initialize_s3_fs(self, netloc: str | None) -> pafs.FileSystem:
-        key = repr((netloc, sorted(self.properties.items())))
-        if key not in self._systems:
-            made = super()._initialize_s3_fs(netloc)
-            # PyIceberg has no properties for these.
-            _, (options,) = made.__reduce__()
-            options |= {
-                "allow_delayed_open": True,
-                "tls_ca_file_path": self.properties.get(CA_FILE),
-            }
-            self._systems[key] = pafs.S3FileSystem(**options)
-        return self._systems[key]
+        # The properties of tables are among them: a system for each table otherwise.
+        chosen = {n: v for n, v in self.properties.items() if n.startswith(_STORAGE)}
+        key = repr((netloc, sorted(chosen.items())))
+        with self._guard:
+            if key not in self._systems:
+                self._systems[key] = self._s3_system(netloc)
+            return self._systems[key]
+
+    def _s3_system(self, netloc: str | None) -> pafs.S3FileSystem:
+        made = super()._initialize_s3_fs(netloc)
+        # PyIceberg has no properties for these.
+        _, (options,) = made.__reduce__()
+        options |= {
+            "allow_delayed_open": True,
+            "tls_ca_file_path": self.properties.get(CA_FILE),
+        }
+        return pafs.S3FileSystem(**options)
 
 
 class WholeFile(FileIO):
