@@ -468,6 +468,21 @@ def test_full_disk(tmp_path, run, method, disk, free_kilobytes, catalog) -> None
     story.completes()
 
 
+def test_full_temporary_folder(tmp_path, run, method, disk) -> None:
+    """Rows that are too many for memory have no place to wait: 75, and which it is."""
+    settings: Settings = {"warehouse": str(tmp_path / "lake")}
+    settings |= {"streams": {"s": {"sort_by": ["v"]}}, "buffer_max_bytes": 1}
+    settings |= {"commit_max_rows": 1000}
+    story = Story(tmp_path, run, settings, method, width=200_000)
+    story.begin()
+    # A folder in which nothing can be written is passed over by Python.
+    fill(disk / "filler", os.statvfs(disk), 64 * 1024)
+    story.environment["TMPDIR"] = str(disk)
+    story.fails(TRY_LATER, f"The temporary folder {disk} is full")
+    story.environment.clear()
+    story.completes()
+
+
 def fill(path: Path, place: os.statvfs_result, leave: int) -> None:
     """Write a file that leaves no more than that free."""
     with path.open("wb") as file:

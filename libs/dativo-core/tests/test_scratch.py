@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gc
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from dativo_core import scratch
+from dativo_core.errors import TryLaterError
 from dativo_core.scratch import Scratch
 
 HOLD = """
@@ -96,6 +98,15 @@ def test_a_file_system_without_locks(root, monkeypatch) -> None:
     with Scratch() as first, Scratch() as second:
         assert {first, second} == set(root.iterdir())
     assert list(root.iterdir()) == []
+
+
+def test_a_full_disk_is_named(root) -> None:
+    """Other failures stay what they are."""
+    full, broken = OSError(errno.ENOSPC, "full"), OSError(errno.EIO, "broken")
+    with pytest.raises(TryLaterError, match=f"{root} is full"), scratch.filling():
+        raise full
+    with pytest.raises(OSError, match="broken"), scratch.filling():
+        raise broken
 
 
 def test_links_and_folders_of_others_stay(root, monkeypatch) -> None:

@@ -7,6 +7,7 @@ next one removes it: a folder is in use while its process holds a lock on it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -15,8 +16,10 @@ import typing as t
 import weakref
 from pathlib import Path
 
+from dativo_core.errors import TryLaterError
+
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Scratch:
@@ -47,6 +50,23 @@ class Scratch:
         """Remove the folder with all that is in it."""
         self._remove()
         self._path = None
+
+
+@contextlib.contextmanager
+def filling() -> Iterator[None]:
+    """Say which folder it is that has no more room.
+
+    Raises:
+        TryLaterError: naming the folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        what = f"The temporary folder {tempfile.gettempdir()} is full."
+        hint = "Make room there, or name another one in TMPDIR, then run again."
+        raise TryLaterError(what, hint=hint) from error
 
 
 def prefix() -> str:

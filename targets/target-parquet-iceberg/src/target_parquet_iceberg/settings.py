@@ -325,7 +325,7 @@ _PROPERTIES = th.PropertiesList(
         description=(
             "Hold so many bytes of rows in memory, of all streams together, and as "
             "many on their way into files; the others wait for their commit in data "
-            "files or on the local disk."
+            "files, or in the temporary folder: TMPDIR names another one."
         ),
     ),
     th.Property(

@@ -6,6 +6,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+from dativo_core.scratch import filling
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,6 +39,7 @@ def spill(rows: pa.Table, order: pa.Array, path: Path, batch_bytes: int) -> None
     whole = rows.combine_chunks()
     size = max(1, batch_bytes * rows.num_rows // max(1, rows.nbytes))
     with (
+        filling(),
         pa.OSFile(str(path), "wb") as sink,
         pa.ipc.new_stream(sink, rows.schema) as stream,
     ):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
+from dativo_core.scratch import filling
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -162,7 +163,7 @@ class Stage:
             self._ahead = None
         for part in self._parts:
             if isinstance(part.held, Path):
-                part.held.unlink()
+                part.held.unlink(missing_ok=True)
         self._parts.clear()
         self.memory_bytes = self.rows = self.bytes = 0
 
@@ -179,7 +180,10 @@ class Stage:
         if not isinstance(part.held, pa.Table):
             return part
         path = self._scratch.path / f"{uuid.uuid4().hex}.arrow"
-        with pa.ipc.new_file(str(path), part.held.schema) as writer:
+        with (
+            filling(),
+            pa.ipc.new_file(str(path), part.held.schema) as writer,
+        ):
             writer.write_table(part.held)
         return replace(part, held=path)
 
