@@ -315,6 +315,20 @@ def test_lines_of_other_taps(lake, say) -> None:
     assert (ids(lake), stages, staged(lake)) == ([1, 2, 3, 9], ["cast", "parse"], [])
 
 
+@pytest.mark.parametrize("settings", [{}, {"add_record_metadata": True}])
+def test_line_is_one_record_or_none(lake, say, settings) -> None:
+    """Two objects on a line, or one on two lines, are dead letters, and no rows."""
+    schema = say.schema("s", KEY, id="integer")
+    lines = [b'{"id": 1}', b'{"id": 2}{"id": 3}', b'{"id":', b"4}", b'{"id": 5} ']
+    lines += [b'{"id": 6}{"id":', b"7}"]
+    url = packed(lake.folder / "_staging", lines)
+    message = batch("s", url, kind="jsonl", compression="gzip")
+    settings = {**settings, "dead_letter": {"max_ratio": 1}}
+    assert lake.load(schema, message, say.state(s=1), **settings).code == 0
+    stages = [letter["stage"] for letter in lake.dead()]
+    assert (ids(lake), stages) == ([1, 5], ["parse"] * 5)
+
+
 def test_column_that_is_new_goes_the_ordinary_way_once(lake, say) -> None:
     """The table grows by it; files of the new shape are adopted again."""
     old = say.schema("s", KEY, id="integer")
