@@ -218,6 +218,28 @@ def test_dead_letter_inside_a_struct(lake, say) -> None:
     assert table_of(lake, "id, x.b.c, x.b.d") == [(0, 1, None), (11, None, "yes")]
 
 
+def test_dead_letter_keeps_json_text_inside_a_struct(lake, say) -> None:
+    """A free-form part beside a conflict is stored as before, at any depth."""
+
+    def shape(kind):
+        inner = {"type": "array", "items": {"type": "object", "properties": FREE}}
+        return {"type": "object", "properties": {**FREE, "y": kind, "l": inner}}
+
+    value = {"x": "a", "l": [{"x": {"k": 1}}]}
+    policy = {"on_type_conflict": "dead_letter", **ALL_DEAD}
+    assert load(lake, say, 0, shape(TEXT), value).code == 0
+    assert load(lake, say, 1, shape(NUMBER), value, {"x": 5}, **policy).code == 0
+    assert lake.dead() == []
+    assert table_of(lake, "id, x.x, x.l[1].x") == [
+        (0, '"a"', '{"k":1}'),
+        (10, '"a"', '{"k":1}'),
+        (11, "5", None),
+    ]
+
+
+FREE = {"x": {}}
+
+
 def test_policy_by_stream(lake, say) -> None:
     """A stream's own policy wins over the global one."""
     assert load(lake, say, 0, NUMBER, 1).code == 0
