@@ -226,6 +226,8 @@ class Load:
         """Delete what no commit has taken, after a failure."""
         for stream in self._streams.values():
             stream.intake.stage.clear()
+        # The error may still know this load, and so its folder.
+        self._scratch.close()
 
     def decode(self, stream: StreamLoad) -> None:
         """Decode the records of a stream so far."""
