@@ -294,7 +294,8 @@ class StreamLoad:
             self._published = self._load_id
 
     def _commit(self, commit: Commit) -> None:
-        commit = hard(commit, self.intake.plan.deletes)
+        deletes = self.intake.plan.deletes
+        commit = hard(self.name, replace(commit, deletes=deletes))
         self._table.commit(commit)
         self.stored_rows += commit.count
         self._bookmark = commit.bookmark
