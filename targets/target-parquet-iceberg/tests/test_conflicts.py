@@ -168,6 +168,28 @@ def test_json(lake, say) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["X", "o.a"])
+def test_new_field_with_the_path_of_another(lake, say, name) -> None:
+    """Most engines could not read the table any more: it stays as it was."""
+    shape = {"type": "object", "properties": {"a": NUMBER}}
+    head = say.schema("s", ("id",), id="integer", x=NUMBER, o=shape)
+    row = say.record("s", id=1, x=1, o={"a": 2})
+    assert lake.load(head, row, say.state(s={"n": 1})).code == 0
+    head = say.schema("s", ("id",), id="integer", **{name: NUMBER})
+    row = say.record("s", id=2, **{name: 3})
+    outcome = lake.load(say.state(s={"n": 1}), head, row, say.state(s={"n": 2}))
+    assert (outcome.code, outcome.states) == (78, [])
+    assert table_of(lake, "id, x, o.a") == [(1, 1, 2)]
+
+
+def test_parts_that_differ_by_case_end_their_stream(lake, say) -> None:
+    """As columns do, but as JSON text they can be stored."""
+    shape = {"type": "object", "properties": {"a": NUMBER, "A": NUMBER}}
+    assert load(lake, say, 0, shape, {"a": 1, "A": 2}).code == 78
+    assert load(lake, say, 0, shape, {"a": 1, "A": 2}, nested="json").code == 0
+    assert table_of(lake, "x") == [('{"a": 1, "A": 2}',)]
+
+
 def test_dead_letter(lake, say) -> None:
     """Rows that fit the table's type are stored, others are dead letters."""
     policy = {"on_type_conflict": "dead_letter", **ALL_DEAD}
