@@ -136,6 +136,34 @@ def test_hard_delete_in_pieces(new_lake, say, in_pieces, layout, has_column) -> 
     assert 0 < count < 90
 
 
+@pytest.mark.parametrize("method", ["upsert", "overwrite"])
+def test_rows_behind_a_new_column_decide_about_those_before(
+    new_lake, say, in_pieces, method
+) -> None:
+    """They are in no file yet; what they delete or replace may be in one."""
+    stream = list(with_deletions(messages(say, 1, 90), 1))
+    head = say.schema("s", ("id",), id="integer", m="integer")
+    gone = {"_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    stream += [head, *(say.record("s", id=n, m=n) for n in range(0, 90, 3))]
+    stream += [say.record("s", id=n, **gone) for n in range(0, 90, 5)]
+    settings = {"hard_delete": True, "load_method": method}
+    messages_of = [*stream, say.state(s={"v": 2})]
+    check_alike(new_lake, in_pieces, [messages_of], settings, "id, kind, text, m")
+
+
+def test_deleted_keys_keep_their_width(new_lake, say, in_pieces) -> None:
+    """A key that is gone need not fit into the narrower type of a later SCHEMA."""
+    wide = {"type": "integer"}
+    narrow = {"type": "integer", "minimum": 0, "maximum": 9}
+    gone = say.record("s", id=2**40, _sdc_deleted_at="2026-01-01T00:00:00Z")
+    stream = [say.schema("s", ("id",), id=wide), say.record("s", id=1), gone]
+    stream += [say.state(s={"v": 1}), say.schema("s", ("id",), id=narrow)]
+    stream += [say.record("s", id=3), say.state(s={"v": 2})]
+    settings = {"hard_delete": True}
+    parted = check_alike(new_lake, in_pieces, [stream], settings, "id")
+    assert parted.query("SELECT id FROM lake.s ORDER BY id") == [(1,), (3,)]
+
+
 def test_deletions_alone_in_pieces(lake, say, in_pieces) -> None:
     """A commit may bring no row at all."""
     settings = {"streams": {"s": {"hard_delete": True}}}

@@ -299,6 +299,26 @@ def test_other_types_are_read_as_records(lake, say) -> None:
     assert (first["b"], json.loads(first["o"])) == (b"x", {"a": 1, "d": "2024-01-01"})
 
 
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "-03:30", "America/New_York"])
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_moments_of_other_zones_are_the_same_moments(lake, say, zone, unit) -> None:
+    """Whatever offset a zone had, also one with seconds."""
+    when = {"type": ["string", "null"], "format": "date-time"}
+    schema = say.schema("s", KEY, id="integer", at=when)
+    moments = [
+        datetime(1880, 1, 1, 0, 0, 0, 120_000, timezone.utc),
+        datetime(2024, 7, 1, tzinfo=timezone.utc),
+    ]
+    column = pa.array(moments, pa.timestamp(unit, "UTC")).cast(pa.timestamp(unit, zone))
+    path = lake.folder / "_staging/x.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"id": [1, 2], "at": column}), path)
+    assert lake.load(schema, batch("s", path.as_uri()), say.state(s=1)).code == 0
+    assert lake.dead() == []
+    found = sorted(lake.rows("s"), key=lambda row: row["id"])
+    assert [row["at"] for row in found] == moments
+
+
 def test_lines_of_other_taps(lake, say) -> None:
     """JSONL, packed or not, goes through the decoder of records."""
     schema = say.schema("s", KEY, id="integer", t="string")
@@ -313,6 +333,20 @@ def test_lines_of_other_taps(lake, say) -> None:
     assert lake.load(schema, *messages, say.state(s=1)).code == 0
     stages = [letter["stage"] for letter in lake.dead()]
     assert (ids(lake), stages, staged(lake)) == ([1, 2, 3, 9], ["cast", "parse"], [])
+
+
+@pytest.mark.parametrize("settings", [{}, {"add_record_metadata": True}])
+def test_line_is_one_record_or_none(lake, say, settings) -> None:
+    """Two objects on a line, or one on two lines, are dead letters, and no rows."""
+    schema = say.schema("s", KEY, id="integer")
+    lines = [b'{"id": 1}', b'{"id": 2}{"id": 3}', b'{"id":', b"4}", b'{"id": 5} ']
+    lines += [b'{"id": 6}{"id":', b"7}"]
+    url = packed(lake.folder / "_staging", lines)
+    message = batch("s", url, kind="jsonl", compression="gzip")
+    settings = {**settings, "dead_letter": {"max_ratio": 1}}
+    assert lake.load(schema, message, say.state(s=1), **settings).code == 0
+    stages = [letter["stage"] for letter in lake.dead()]
+    assert (ids(lake), stages) == ([1, 5], ["parse"] * 5)
 
 
 def test_column_that_is_new_goes_the_ordinary_way_once(lake, say) -> None:

@@ -168,6 +168,28 @@ def test_json(lake, say) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["X", "o.a"])
+def test_new_field_with_the_path_of_another(lake, say, name) -> None:
+    """Most engines could not read the table any more: it stays as it was."""
+    shape = {"type": "object", "properties": {"a": NUMBER}}
+    head = say.schema("s", ("id",), id="integer", x=NUMBER, o=shape)
+    row = say.record("s", id=1, x=1, o={"a": 2})
+    assert lake.load(head, row, say.state(s={"n": 1})).code == 0
+    head = say.schema("s", ("id",), id="integer", **{name: NUMBER})
+    row = say.record("s", id=2, **{name: 3})
+    outcome = lake.load(say.state(s={"n": 1}), head, row, say.state(s={"n": 2}))
+    assert (outcome.code, outcome.states) == (78, [])
+    assert table_of(lake, "id, x, o.a") == [(1, 1, 2)]
+
+
+def test_parts_that_differ_by_case_end_their_stream(lake, say) -> None:
+    """As columns do, but as JSON text they can be stored."""
+    shape = {"type": "object", "properties": {"a": NUMBER, "A": NUMBER}}
+    assert load(lake, say, 0, shape, {"a": 1, "A": 2}).code == 78
+    assert load(lake, say, 0, shape, {"a": 1, "A": 2}, nested="json").code == 0
+    assert table_of(lake, "x") == [('{"a": 1, "A": 2}',)]
+
+
 def test_dead_letter(lake, say) -> None:
     """Rows that fit the table's type are stored, others are dead letters."""
     policy = {"on_type_conflict": "dead_letter", **ALL_DEAD}
@@ -216,6 +238,28 @@ def test_dead_letter_inside_a_struct(lake, say) -> None:
     assert load(lake, say, 1, new, *values, **policy).code == 0
     assert [d["path"] for d in lake.dead()] == ["x.b.c"]
     assert table_of(lake, "id, x.b.c, x.b.d") == [(0, 1, None), (11, None, "yes")]
+
+
+def test_dead_letter_keeps_json_text_inside_a_struct(lake, say) -> None:
+    """A free-form part beside a conflict is stored as before, at any depth."""
+
+    def shape(kind):
+        inner = {"type": "array", "items": {"type": "object", "properties": FREE}}
+        return {"type": "object", "properties": {**FREE, "y": kind, "l": inner}}
+
+    value = {"x": "a", "l": [{"x": {"k": 1}}]}
+    policy = {"on_type_conflict": "dead_letter", **ALL_DEAD}
+    assert load(lake, say, 0, shape(TEXT), value).code == 0
+    assert load(lake, say, 1, shape(NUMBER), value, {"x": 5}, **policy).code == 0
+    assert lake.dead() == []
+    assert table_of(lake, "id, x.x, x.l[1].x") == [
+        (0, '"a"', '{"k":1}'),
+        (10, '"a"', '{"k":1}'),
+        (11, "5", None),
+    ]
+
+
+FREE = {"x": {}}
 
 
 def test_policy_by_stream(lake, say) -> None:

@@ -63,6 +63,24 @@ def test_merge_names_column_and_types() -> None:
         merge("s", pa.schema([("a", I64)]), pa.schema([("a", TEXT)]))
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"Name": TEXT}, {"name": TEXT}),
+        ({"a.b": TEXT}, {"a": pa.struct([("b", TEXT)])}),
+        ({"a": pa.struct([("b", TEXT)])}, {"a": pa.struct([("B", TEXT)])}),
+        ({"l": listed(pa.struct([("b", TEXT)]))}, {"l.element.B": TEXT}),
+    ],
+)
+def test_merge_refuses_what_no_engine_tells_apart(old, new) -> None:
+    """A new column, or a part of one, must not have the path of another."""
+    table, rows = pa.schema(list(old.items())), pa.schema(list(new.items()))
+    with pytest.raises(ConfigurationError, match="'s'"):
+        merge("s", table, rows)
+    both = pa.schema([*table, *rows]) if old.keys() != new.keys() else table
+    assert merge("s", both, table) == both
+
+
 def test_plain_replaces_large_types_everywhere() -> None:
     """64-bit offsets go, at any depth."""
     large = pa.struct([("t", pa.large_string()), ("b", pa.large_binary())])

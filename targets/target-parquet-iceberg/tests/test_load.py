@@ -543,3 +543,53 @@ def test_withheld_state_keeps_what_it_cannot_take_apart() -> None:
     news = {"lsn": 2, "bookmarks": {"a": "y", "b": 2}, "currently_syncing": "b"}
     kept = {"lsn": 1, "bookmarks": {"a": "x", "b": 2}, "currently_syncing": "b"}
     assert kept == withhold(news, ["a"], told)
+
+
+BY_ID, BY_BOTH = ("id",), ("id", "n")
+
+
+def story(say, keys, *rows, at=None):
+    """Return a SCHEMA with these keys, rows, and the STATE after them."""
+    names = ("id", "n", "v")
+    head = say.schema("s", keys, id="integer", n="integer", v="string")
+    sent = [say.record("s", **dict(zip(names, row, strict=True))) for row in rows]
+    return [head, *sent, *([] if at is None else [say.state(s={"v": at})])]
+
+
+@pytest.mark.parametrize("settings", [{}, {"commit_max_rows": 1}])
+@pytest.mark.parametrize(
+    ("first", "at", "then", "stored"),
+    [
+        (BY_ID, 1, BY_BOTH, [(1, 2, "b"), (1, 3, "d")]),
+        (BY_ID, None, BY_BOTH, [(1, 2, "b"), (1, 3, "d")]),
+        (BY_ID, None, (), [(1, 2, "b"), (1, 3, "c"), (1, 3, "d")]),
+        ((), 1, BY_ID, [(1, 3, "d")]),
+    ],
+)
+def test_rows_are_told_apart_by_the_keys_they_came_under(
+    lake, say, settings, first, at, then, stored
+) -> None:
+    """Other keys in mid-run hold for what follows, whenever a commit is due."""
+    before = story(say, first, (1, 1, "a"), (1, 2, "b"), at=at)
+    after = story(say, then, (1, 3, "c"), (1, 3, "d"), at=2)
+    assert lake.load(*before, *after, **settings).code == 0
+    assert lake.query("SELECT * FROM lake.s ORDER BY v") == stored
+
+
+def test_keys_that_come_while_rows_wait_for_a_state_end_the_stream(lake, say) -> None:
+    """Rows without a key that no STATE covers can be neither stored nor left out."""
+    before = story(say, (), (1, 1, "a"))
+    found = lake.load(*before, *story(say, BY_ID, (1, 2, "b"), at=1))
+    assert (found.code, found.states) == (78, [{"bookmarks": {}}])
+    assert "keys change" in found.errors[-1]
+
+
+@pytest.mark.parametrize("method", [{}, {"load_method": "overwrite"}])
+def test_keys_that_come_last_are_no_keys_of_rows_before(lake, say, method) -> None:
+    """With hard deletes as well: rows before know of none."""
+    before = story(say, (), (1, 1, "a"), (1, 2, "b"), at=1)
+    found = lake.load(*before, *story(say, BY_ID, at=2), hard_delete=True, **method)
+    is_held = bool(method)
+    assert found.code == (78 if is_held else 0)
+    rows = lake.query("SELECT n FROM lake.s ORDER BY n")
+    assert rows == ([] if is_held else [(1,), (2,)])

@@ -267,7 +267,11 @@ def encoded(rows: pa.Table) -> list[bytes]:
 
 
 def _values(column: pa.ChunkedArray) -> list[t.Any]:
-    if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.tz:
+        # Arrow spells local time, and leaves the seconds out of old offsets.
+        column = column.cast(pa.timestamp(kind.unit, "UTC"))
+    if pa.types.is_temporal(kind) and not pa.types.is_duration(kind):
         # Python knows no year 10000; Arrow spells it.
         return [_spelled(text) for text in column.cast(pa.string()).to_pylist()]
     return [_plain(value) for value in column.to_pylist()]

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from target_parquet_iceberg.evolution import conflict, widest
 from target_parquet_iceberg.naming import check_columns
-from target_parquet_iceberg.schema import MAX_PRECISION, Column
+from target_parquet_iceberg.schema import JSON_TEXT, MAX_PRECISION, Column
 
 if t.TYPE_CHECKING:
     from target_parquet_iceberg.plan import Plan
@@ -61,7 +61,7 @@ def _settled(plan: Plan, column: Column, present: dict[str, pa.DataType]) -> Col
     refusal = conflict(plan.stream, column.name, old, column.type)
     policy = plan.on_type_conflict
     if policy is Policy.DEAD_LETTER:
-        kind = fused(old, column.type)
+        kind = _marked(fused(old, column.type), column.type)
         return replace(column, type=kind, kind=_json_kind(kind, column.kind))
     if policy not in {Policy.NEW_COLUMN, Policy.JSON} or column.name in plan.keys:
         raise refusal
@@ -105,6 +105,25 @@ def fused(old: pa.DataType, new: pa.DataType) -> pa.DataType:
         item = fused(old.value_type, new.value_type)
         return pa.list_(pa.field("element", item))
     return old
+
+
+def _marked(kind: pa.DataType, new: pa.DataType) -> pa.DataType:
+    """Mark the parts that hold JSON text as the new type does: no table tells."""
+    if pa.types.is_struct(kind) and pa.types.is_struct(new):
+        parts = {part.name: part for part in new}
+        return pa.struct([_marked_part(part, parts.get(part.name)) for part in kind])
+    if pa.types.is_list(kind) and pa.types.is_list(new):
+        item = _marked(kind.value_type, new.value_type)
+        return pa.list_(pa.field("element", item))
+    return kind
+
+
+def _marked_part(part: pa.Field, new: pa.Field | None) -> pa.Field:
+    if new is None:
+        return part
+    if new.metadata == JSON_TEXT and part.type == new.type:
+        return part.with_metadata(JSON_TEXT)
+    return part.with_type(_marked(part.type, new.type))
 
 
 def _json_kind(kind: pa.DataType, incoming: str) -> str:

@@ -8,6 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dativo_core.errors import ConfigurationError
 
+from target_parquet_iceberg.naming import check_new_paths
+from target_parquet_iceberg.schema import paths
+
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -51,7 +54,8 @@ def merge(stream: str, table: pa.Schema, rows: pa.Schema) -> pa.Schema:
     """Return the table's schema, widened and extended to take the rows.
 
     Raises:
-        ConfigurationError: if a column would have to change its kind.
+        ConfigurationError: if a column would have to change its kind, or a new one
+            could not be told from another.
     """
     fields = {field.name: field for field in table}
     for field in rows:
@@ -60,7 +64,12 @@ def merge(stream: str, table: pa.Schema, rows: pa.Schema) -> pa.Schema:
         if kind is None:
             raise conflict(stream, field.name, kept and kept.type, field.type)
         fields[field.name] = field if kept is None else kept.with_type(kind)
-    return pa.schema(list(fields.values()))
+    merged = pa.schema(list(fields.values()))
+    if merged != table:
+        known = {path for field in table for path in paths((field.name,), field.type)}
+        found = {path for field in merged for path in paths((field.name,), field.type)}
+        check_new_paths(stream, known, sorted(found - known))
+    return merged
 
 
 def conflict(stream: str, name: str, old: t.Any, new: t.Any) -> ConfigurationError:

@@ -114,8 +114,10 @@ class FastLane:
         if self._rows is None:
             return None
         try:
-            text = b"\n".join(record.raw for record in records)
-            arrays, counts = self._collect(self._rows.decode_lines(text))
+            rows = self._rows.decode_lines(_joined(records))
+            if len(rows) != len(records):
+                return None
+            arrays, counts = self._collect(rows)
         except _ODD:
             return None
         return Parsed(records, len(records), arrays, None, (), counts)
@@ -160,6 +162,18 @@ class FastLane:
                 for path in undeclared(value, column.rule):
                     counts[column.field + path] += 1
         return arrays, counts
+
+
+def _joined(records: Sequence[Record]) -> bytes:
+    """Return the records as lines.
+
+    Raises:
+        Unfit: if one of them could be half an object, whose rest is in the next one.
+    """
+    raws = [record.raw.strip() for record in records]
+    if not all(raw.startswith(b"{") and raw.endswith(b"}") for raw in raws):
+        raise Unfit("an object")
+    return b"\n".join(raws)
 
 
 def _line_type(stream: str, row: type[msgspec.Struct]) -> type[msgspec.Struct]:

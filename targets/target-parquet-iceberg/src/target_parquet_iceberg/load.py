@@ -95,14 +95,16 @@ class Load:
         self._privacy.declare(message.stream, message.schema)
         if message.stream in self._refused:
             return
+        known = self._streams.get(message.stream)
         try:
             plan = plan_stream(message, self._settings)
             check_unique(self._tables, message.stream, plan.table)
             self._check_replay(plan)
+            if known is not None and known.declared.keys != plan.keys:
+                self._end_keys(known, plan)
         except ConfigurationError as error:
             self._refuse_stream(message.stream, error)
             return
-        known = self._streams.get(message.stream)
         if known is None:
             self._tables[message.stream] = plan.table
             self._streams[message.stream] = self._open(plan)
@@ -226,6 +228,8 @@ class Load:
         """Delete what no commit has taken, after a failure."""
         for stream in self._streams.values():
             stream.intake.stage.clear()
+        # The error may still know this load, and so its folder.
+        self._scratch.close()
 
     def decode(self, stream: StreamLoad) -> None:
         """Decode the records of a stream so far."""
@@ -320,6 +324,12 @@ class Load:
             self._tell(held)
         heap.trim()
         return held
+
+    def _end_keys(self, stream: StreamLoad, plan: Plan) -> None:
+        self._decode(stream)
+        self._dead_letters.settle()
+        with self._uncut():
+            stream.end_keys(plan, self._barrier)
 
     def _publish(self, *, is_end: bool) -> list[str]:
         streams, held = list(self._streams.items()), []

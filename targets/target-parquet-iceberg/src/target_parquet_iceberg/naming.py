@@ -122,21 +122,43 @@ def check_columns(stream: str, names: Iterable[str]) -> None:
 
 
 def check_paths(stream: str, paths: Iterable[tuple[str, ...]]) -> None:
-    """Refuse what Iceberg cannot name: an empty name, one path for two fields.
+    """Refuse an empty name, and two fields whose paths most engines take for one.
 
     Raises:
-        ConfigurationError: naming the path.
+        ConfigurationError: naming the path, or both.
     """
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for parts in paths:
         path = ".".join(parts)
         if not parts[-1]:
             what = f"Stream '{stream}': a field without a name, at '{path[:80]}'."
             raise ConfigurationError(what, hint="Rename it with stream_maps.")
-        if path in seen:
-            what = f"Stream '{stream}': two fields are called '{path[:80]}'."
-            raise ConfigurationError(what, hint="Rename one with stream_maps.")
-        seen.add(path)
+        folded = path.casefold()
+        if folded in seen:
+            _refuse_twins(stream, seen[folded], path)
+        seen[folded] = path
+
+
+def check_new_paths(
+    stream: str, present: Iterable[tuple[str, ...]], new: Iterable[tuple[str, ...]]
+) -> None:
+    """Refuse new fields whose paths most engines take for those of present ones.
+
+    Raises:
+        ConfigurationError: naming both.
+    """
+    known = {path.casefold(): path for path in map(".".join, present)}
+    for path in map(".".join, new):
+        if path.casefold() in known:
+            _refuse_twins(stream, known[path.casefold()], path)
+
+
+def _refuse_twins(stream: str, one: str, other: str) -> t.NoReturn:
+    what = f"two fields are called '{one[:80]}'"
+    if one != other:
+        what = f"fields '{one[:80]}' and '{other[:80]}' differ by case"
+    hint = "Rename one with stream_maps; with nested: json, parts of objects are none."
+    raise ConfigurationError(f"Stream '{stream}': {what}.", hint=hint)
 
 
 def data_file_name(folder: str, write_id: uuid.UUID, number: int) -> str:

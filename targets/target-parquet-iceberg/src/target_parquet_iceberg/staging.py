@@ -43,6 +43,7 @@ if t.TYPE_CHECKING:
 
     from target_parquet_iceberg.layout import Layout
     from target_parquet_iceberg.room import Room
+    from target_parquet_iceberg.sifting import Incoming
     from target_parquet_iceberg.table import Commit
 
 logger = logging.getLogger(__name__)
@@ -285,8 +286,7 @@ class Staging:
         rows, keys = commit.rows, commit.keys
         files = commit.written.files if commit.written is not None else ()
         if commit.method is Method.OVERWRITE and commit.version is None:
-            delta = writer.overwrite(rows)
-            return replace(delta, added=(*files, *delta.added))
+            return self._replaced(writer, commit)
         has_rows = rows is not None and rows.num_rows
         if not (has_rows or files or commit.gone is not None):
             return Delta()
@@ -302,23 +302,37 @@ class Staging:
         added = () if rows is None else writer.append(rows).added
         return Delta(added=(*files, *added))
 
+    def _replaced(self, writer: SnapshotWriter, commit: Commit) -> Delta:
+        """Return the delta of a full load that no branch holds."""
+        rows = commit.rows
+        files = commit.written.files if commit.written is not None else ()
+        if files and _sifted(commit):
+            found = incoming(writer, commit)
+            new = found.without(writer, _stale(found, commit))
+            rows, files = new.rows, new.files
+        delta = writer.overwrite(rows)
+        return replace(delta, added=(*files, *delta.added))
+
     def _keyed(self, writer: SnapshotWriter, commit: Commit) -> Delta:
         found = incoming(writer, commit)
         if commit.method is Method.APPEND:
             new = found.without(writer, repeated(writer, found))
             return Delta(added=(*new.files, *writer.append(new.rows).added))
-        # Of a key that comes twice the last row wins, whatever the rows are.
-        stale = superseded(found.keys)
-        gone = []
+        new = found.without(writer, _stale(found, commit))
+        gone = [found.keys] if new.files else []
         if commit.gone is not None:
-            gone = [conform(commit.gone, found.keys.schema)]
-            stale = pc.or_(stale, hits(found.keys, gone[0])) if found.files else stale
-        new = found.without(writer, stale)
-        if new.files:
-            gone.append(found.keys)
+            gone.append(conform(commit.gone, found.keys.schema))
         keys = pa.concat_tables(gone) if gone else None
         delta = writer.upsert(new.rows, commit.keys, keys)
         return replace(delta, added=(*new.files, *delta.added))
+
+
+def _stale(found: Incoming, commit: Commit) -> pa.Array:
+    """Tell of each row whether another row or a deletion of its key came later."""
+    stale = superseded(found.keys)
+    if commit.gone is None or not found.files:
+        return stale
+    return pc.or_(stale, hits(found.keys, conform(commit.gone, found.keys.schema)))
 
 
 def _layout_of(metadata: TableMetadata) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from target_parquet_iceberg import state as states
 from target_parquet_iceberg.conflicts import Policy, settle
 from target_parquet_iceberg.deletions import hard, stored
 from target_parquet_iceberg.evolution import merge, unify
-from target_parquet_iceberg.plan import Method
+from target_parquet_iceberg.plan import Deletes, Method
 from target_parquet_iceberg.stage import POSITION
 from target_parquet_iceberg.table import Commit
 
@@ -97,6 +97,24 @@ class StreamLoad:
         self.declared = plan
         self._is_settled = False
         self.intake.reshape(plan)
+
+    def end_keys(self, plan: Plan, barrier: Json | None) -> None:
+        """Commit what came before a SCHEMA with other keys: they tell other rows apart.
+
+        Raises:
+            ConfigurationError: if it has to wait for a STATE, or for the end of a load.
+        """
+        declared, intake = self.declared, self.intake
+        if declared.keys == plan.keys or not intake.pending_rows:
+            return
+        if self.is_held and declared.deletes is plan.deletes is Deletes.NONE:
+            return  # such a load keeps every row
+        # Rows without a key that come again would be stored twice.
+        must_wait = intake.has_uncovered_rows and not declared.keys
+        if must_wait or not self.commit(barrier, is_end=False):
+            what = f"Stream '{self.name}': its keys change between two STATEs."
+            hint = "Set key_properties in streams, so that they stay the same."
+            raise ConfigurationError(what, hint=hint)
 
     def add_run(self, run: Run) -> bool:
         """Take a run of lines, if every one of them is a faultless record."""
@@ -294,7 +312,8 @@ class StreamLoad:
             self._published = self._load_id
 
     def _commit(self, commit: Commit) -> None:
-        commit = hard(commit, self.intake.plan.deletes)
+        deletes = self.intake.plan.deletes
+        commit = hard(self.name, replace(commit, deletes=deletes))
         self._table.commit(commit)
         self.stored_rows += commit.count
         self._bookmark = commit.bookmark
