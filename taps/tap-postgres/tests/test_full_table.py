@@ -7,6 +7,7 @@ import logging
 
 import pytest
 from dativo_core.sql import progress
+from dativo_sandbox.tap_runs import captured
 
 ROWS = 500
 TABLE = f"""
@@ -197,6 +198,18 @@ def test_custom_where_clauses_choose_rows(source):
     run = source.run(stream_options={"public-t": {"custom_where_clauses": clauses}})
 
     assert run.values("id") == [11, 12]
+
+
+def test_a_table_that_takes_the_place_of_another_is_read_whole(source):
+    """As tools do that build a table anew, while a run is at other streams."""
+    source.sql("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    tap = source.tap()
+    assert list(tap.streams) == ["public-t"]
+    source.sql("DROP TABLE t", TABLE)
+
+    run = captured(tap.sync_all)
+
+    assert merged(run) == table(source)
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,10 @@ def ask_activity(client: Client) -> Activity:
 
 def ask_layout(client: Client, table: Table) -> Layout:
     """Measure the table."""
-    last_page, pages, fingerprint = client.ask(
-        queries.LAYOUT.replace("{oid}", str(table.oid))
-    )[0]
+    relation = table.relation
+    # By name, as its rows are asked for: another table may have taken its place.
+    name = queries.DIALECT.qualified(relation.schema, relation.name)
+    question = queries.LAYOUT.replace("{name}", queries.quote_literal(name))
+    last_page, pages, fingerprint = client.ask(question)[0]
     # Nothing is known of a table that is gone: reading it says so.
     return Layout(last_page or 0, pages or 0, fingerprint or "")

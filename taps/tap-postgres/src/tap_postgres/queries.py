@@ -191,7 +191,7 @@ SELECT {_microseconds("statement_timestamp()")},
 
 LAYOUT = """
 WITH RECURSIVE parts AS (
-  SELECT {oid}::oid AS oid
+  SELECT to_regclass({name})::oid AS oid
   UNION SELECT link.inhrelid FROM pg_inherits link JOIN parts ON parts.oid = inhparent
 )
 SELECT max(pg_relation_size(oid)) / current_setting('block_size')::int8,
