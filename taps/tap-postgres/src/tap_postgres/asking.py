@@ -27,10 +27,14 @@ def ask_snapshot(client: Client) -> Snapshot:
     return Snapshot.from_row(*client.ask(queries.SNAPSHOT)[0])
 
 
-def ask_activity(client: Client) -> Activity:
-    """Look who else is at work."""
+def ask_activity(client: Client, table: Table) -> Activity:
+    """Look who else is at work.
+
+    Where rows are told apart by their transactions, those of other databases count.
+    """
+    question = queries.activity(everywhere=table.physical)
     with client.transaction():
-        taken_at, oldest, hidden, prepared, standby = client.ask(queries.ACTIVITY)[0]
+        taken_at, oldest, hidden, prepared, standby = client.ask(question)[0]
     is_complete = not (hidden or prepared or standby)
     return Activity(taken_at, oldest, is_complete=is_complete)
 

@@ -171,23 +171,39 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8,
 """
 
 # Each open transaction holds a lock on its own virtual number, which everybody may
-# see; its start is hidden from users without pg_read_all_stats.
-ACTIVITY = f"""
+# see, and on its real one as soon as it has that; its start is hidden from users
+# without pg_read_all_stats. With a number it holds back the horizon wherever it is.
+_ACTIVITY = f"""
 WITH open AS (
   SELECT session.xact_start FROM pg_stat_activity session
-  WHERE session.datname = current_database() AND session.pid <> pg_backend_pid()
-    AND session.backend_type IS DISTINCT FROM 'autovacuum worker'
+  WHERE session.pid <> pg_backend_pid()
     AND session.application_name <> 'tap-postgres'
-    AND (session.xact_start IS NOT NULL OR session.backend_type IS NULL AND EXISTS (
-         SELECT FROM pg_locks l WHERE l.pid = session.pid
-         AND l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock'))
+    AND (session.datname = current_database()
+         AND session.backend_type IS DISTINCT FROM 'autovacuum worker'
+         AND (session.xact_start IS NOT NULL OR session.backend_type IS NULL AND EXISTS
+              (SELECT FROM pg_locks l WHERE l.pid = session.pid
+               AND l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock'))
+         OR {{everywhere}} AND EXISTS
+            (SELECT FROM pg_locks l WHERE l.pid = session.pid
+             AND l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock'))
 )
 SELECT {_microseconds("statement_timestamp()")},
        (SELECT {_microseconds("min(xact_start)")} FROM open),
        (SELECT count(*) FROM open WHERE xact_start IS NULL),
-       (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
+       (SELECT count(*) FROM pg_prepared_xacts
+        WHERE {{everywhere}} OR database = current_database()),
        pg_is_in_recovery()
 """  # noqa: S608 constants
+
+
+def activity(*, everywhere: bool) -> str:
+    """Ask who else is at work.
+
+    Args:
+        everywhere: Also who writes in another database of the server.
+    """
+    return _ACTIVITY.replace("{everywhere}", str(everywhere).lower())
+
 
 LAYOUT = """
 WITH RECURSIVE parts AS (
