@@ -65,6 +65,26 @@ def test_a_late_commit_with_a_lower_value_is_sent(source):
     assert stream.ids() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("timestamp", "2024-10-27 02:59:59", "2024-10-27 02:00:01"),
+        ("date", "2024-10-27", "2024-10-26"),
+    ],
+)
+def test_a_clock_that_goes_back_in_autumn_hides_no_row(source, kind, before, after):
+    """Local time has an hour twice, in some places around midnight."""
+    source.sql(
+        f"CREATE TABLE t (id int PRIMARY KEY, at {kind})",
+        f"INSERT INTO t VALUES (1, '{before}')",
+    )
+    stream = Stream(source)
+    assert stream.ids() == [1]
+    source.sql(f"INSERT INTO t VALUES (2, '{after}')")
+
+    assert stream.ids() == [2]
+
+
 def test_who_writes_in_another_database_hides_no_row(source, postgres_server):
     """What began to write after it waits for the next run, which must look for it."""
     source.sql("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")

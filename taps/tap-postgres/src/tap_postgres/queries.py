@@ -14,8 +14,13 @@ if t.TYPE_CHECKING:
 TIME_TYPES = {"date", "timestamp", "timestamptz"}
 INTEGER_TYPES = {"int2", "int4", "int8"}
 # Clocks of application servers differ, and a transaction's start is reported a moment
-# after it: reading a little further back costs nothing, since `xmin` filters.
-CLOCK_SLACK = "10 minutes"
+# after it: reading a little further back costs nothing, since `xmin` filters. Without
+# a zone clocks go back once a year, as a rule by an hour.
+CLOCK_SLACK = {
+    "date": "70 minutes",
+    "timestamp": "70 minutes",
+    "timestamptz": "10 minutes",
+}
 
 DIALECT = Dialect('"', re.compile(r"'(?:[^']|'')*'"))
 quote_identifier = DIALECT.quote
@@ -111,8 +116,10 @@ def pages(first: int, end: int) -> str:
 def at_least(cursor: Cursor, value: t.Any, *, slack: bool = False) -> str:
     """Rows at or above a value, and those that have none."""
     bound = cursor.literal(value)
-    if slack and cursor.type in TIME_TYPES:
-        bound = f"{bound} - interval '{CLOCK_SLACK}'"
+    if slack and cursor.type in CLOCK_SLACK:
+        bound = f"({bound} - interval '{CLOCK_SLACK[cursor.type]}')"
+        # Midnight lies above the evening before, though both are of one day.
+        bound += "::date" if cursor.type == "date" else ""
     return f"{cursor.sql} >= {bound} OR {cursor.sql} IS NULL"
 
 
