@@ -17,6 +17,7 @@ from dativo_core.errors import (
 )
 from dativo_sandbox.certificates import make_certificates
 from dativo_sandbox.postgres import PostgresServer
+from dativo_sandbox.tap_runs import about
 from tap_postgres import connection, failures
 from tap_postgres.tap import TapPostgres
 
@@ -147,6 +148,7 @@ def test_a_materialized_view_that_was_never_filled_is_named(source, key):
 
     with pytest.raises(ConfigurationError, match="REFRESH"):
         source.run(source.catalog("public-m", key=key))
+    assert "been populated" in about(source.examine(), "Table public-m cannot").what
 
 
 @pytest.mark.parametrize(
