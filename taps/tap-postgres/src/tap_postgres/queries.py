@@ -108,6 +108,11 @@ def share(snapshot: str) -> str:
     return f"SET TRANSACTION SNAPSHOT {quote_literal(snapshot)}"
 
 
+def nothing_of(relation: str) -> str:
+    """Ask for no rows: whoever locks a table that is read for it is waited for."""
+    return f"SELECT FROM {relation} LIMIT 0"  # noqa: S608 quoted
+
+
 def pages(first: int, end: int) -> str:
     """Rows on pages from the first up to, not including, the end."""
     return f"ctid >= '({first},0)'::tid AND ctid < '({end},0)'::tid"
