@@ -98,6 +98,32 @@ def test_keys_of_every_type_can_be_resumed(source, kind):
         assert len(first.records) + len(second.records) == 450
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "setting"),
+    [
+        ("tinyint(1)", "seq > 220", {"tinyint1": "boolean"}),
+        ("date", "IF(seq > 220, '2024-01-01', 0)", {"zero_dates": "null"}),
+    ],
+)
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_keys_that_come_as_something_else_can_be_resumed(
+    source, kind, value, setting, parallel
+):
+    """A flag as a boolean, and a zero date as null."""
+    source.sql(
+        f"CREATE TABLE t (k {kind}, v int, PRIMARY KEY (k, v))",
+        f"INSERT INTO t SELECT {value}, seq FROM seq_1_to_450",
+        "ANALYZE TABLE t",
+    )
+    whole = source.run(parallel_chunks=parallel, **setting)
+    assert sorted(whole.values("v")) == list(range(1, 451))
+
+    for chunk in range(len(whole.states) - 1):
+        first = whole.until_state(chunk)
+        second = source.run(state=first.state, parallel_chunks=parallel, **setting)
+        assert [*first.values("v"), *second.values("v")] == whole.values("v")
+
+
 def test_composite_keys_are_compared_as_tuples(source):
     """Where the first part repeats, the others decide; each row is read once."""
     source.sql(

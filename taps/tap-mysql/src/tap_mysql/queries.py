@@ -23,6 +23,7 @@ NUMBER_TYPES = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal"}
 # A statement's clock is read before its transaction begins, and clocks differ.
 CLOCK_SLACK_SECONDS = 60
 
+_FLAGS = {"false": "0", "true": "1"}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?")
 
@@ -116,6 +117,7 @@ def _literal(kind: str, text: str) -> str:
     if kind in TIME_TYPES:
         return f"'{plain_moment(text)}'"
     if kind in NUMBER_TYPES or kind == "double":
+        text = _FLAGS.get(text, text)
         if not _NUMBER.fullmatch(text):
             raise ValueError(kind)
         return text
