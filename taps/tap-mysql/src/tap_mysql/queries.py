@@ -135,10 +135,13 @@ def plain_moment(text: str) -> str:
     return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(" ")
 
 
-def earlier(text: str, seconds: int) -> str:
-    """Return the moment so many seconds before."""
+def earlier(text: str, seconds: int) -> str | None:
+    """Return the moment so many seconds before; None if it lies outside all years."""
     whole, _, fraction = plain_moment(text).partition(".")
-    moment = datetime.fromisoformat(whole) - timedelta(seconds=seconds)
+    try:
+        moment = datetime.fromisoformat(whole) - timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
     # Before 3.11 Python reads a fraction of three or six digits only.
     return moment.isoformat(" ") + (f".{fraction}" if fraction else "")
 
@@ -197,7 +200,9 @@ def at_least(key: Key, value: t.Any, *, slack: bool) -> str:
     """Rows at or above a value, and those that have none."""
     bound = key.literal(value)
     if slack and key.is_time:
-        bound = f"{bound} - INTERVAL {CLOCK_SLACK_SECONDS} SECOND"
+        # Nothing comes before a zero date, and the server says null of it.
+        before = f"{bound} - INTERVAL {CLOCK_SLACK_SECONDS} SECOND"
+        bound = f"COALESCE({before}, {bound})"
     condition = f"{key.sql} >= {bound}"
     return f"{condition} OR {key.sql} IS NULL" if key.nullable else condition
 
