@@ -31,6 +31,8 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?")
 # for MariaDB and for MySQL alone lift limits on the time of a statement and of a
 # transaction. `sql_select_limit` would cut an answer without a word.
 SESSION = (
+    # In any other character set a server sends ? for what that lacks.
+    "SET NAMES utf8mb4",
     "SET SESSION sql_mode = ''",
     "SET SESSION time_zone = '+00:00'",
     "SET SESSION net_write_timeout = 3600, net_read_timeout = 3600, "
