@@ -13,6 +13,7 @@ CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, v text,
                 at datetime(6) NOT NULL DEFAULT NOW(6), KEY (at));
 """
 ID, AT = Key("t", "id", "int"), Key("t", "at", "datetime")
+DAY = Key("t", "day", "date")
 
 
 def fill(source, count=10, start=1):
@@ -290,6 +291,7 @@ def test_a_first_run_that_sees_nobody_goes_back_in_time():
 
     assert first == "2024-01-01 00:00:00"
     assert planned(Bookmark(), unknown, "2024-01-01T00:10:00.5", AT) == f"{first}.5"
+    assert planned(Bookmark(), unknown, "2024-01-02", DAY) == "2024-01-01"
     assert planned(Bookmark(), unknown, 50, ID) is None
 
 

@@ -144,6 +144,9 @@ def earlier(text: str, seconds: int) -> str | None:
         moment = datetime.fromisoformat(whole) - timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         return None
+    if " " not in whole:
+        # Rows of a day are compared by its midnight.
+        return moment.date().isoformat()
     # Before 3.11 Python reads a fraction of three or six digits only.
     return moment.isoformat(" ") + (f".{fraction}" if fraction else "")
 
