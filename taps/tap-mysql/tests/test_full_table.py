@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from dativo_core.errors import ConfigurationError
 
 ROWS = 500
 TABLE = f"""
@@ -252,6 +253,27 @@ def test_deselected_columns_are_neither_read_nor_announced(source):
     [schema] = run.of("SCHEMA")
     assert list(schema["schema"]["properties"]) == ["id", "b"]
     assert run.records == [{"id": 1, "b": 3}]
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_a_catalog_may_be_older_than_the_key(source, parallel):
+    """The load is whole, and does not resume: what would mark its way is not read."""
+    source.sql("CREATE TABLE t (v int)", "INSERT INTO t SELECT seq FROM seq_1_to_300")
+    catalog = source.catalog("t")
+    source.sql("ALTER TABLE t ADD id int AUTO_INCREMENT PRIMARY KEY", "ANALYZE TABLE t")
+
+    run = source.run(catalog, parallel_chunks=parallel)
+
+    assert sorted(run.values("v")) == list(range(1, 301))
+    assert len(run.states) == 1
+
+
+def test_a_stream_without_columns_is_refused(source):
+    """A table without a key has none that is read in any case."""
+    source.sql("CREATE TABLE t (v int)")
+
+    with pytest.raises(ConfigurationError, match="selects no column"):
+        source.run(source.catalog("t", deselected=["v"]))
 
 
 def test_stream_maps_see_the_same_values(source):
