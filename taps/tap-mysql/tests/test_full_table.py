@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from dativo_core.errors import ConfigurationError
 
 ROWS = 500
 TABLE = f"""
@@ -96,6 +97,32 @@ def test_keys_of_every_type_can_be_resumed(source, kind):
         second = source.run(state=first.state)
         assert merged(first, second, key="k") == merged(whole, key="k")
         assert len(first.records) + len(second.records) == 450
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "setting"),
+    [
+        ("tinyint(1)", "seq > 220", {"tinyint1": "boolean"}),
+        ("date", "IF(seq > 220, '2024-01-01', 0)", {"zero_dates": "null"}),
+    ],
+)
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_keys_that_come_as_something_else_can_be_resumed(
+    source, kind, value, setting, parallel
+):
+    """A flag as a boolean, and a zero date as null."""
+    source.sql(
+        f"CREATE TABLE t (k {kind}, v int, PRIMARY KEY (k, v))",
+        f"INSERT INTO t SELECT {value}, seq FROM seq_1_to_450",
+        "ANALYZE TABLE t",
+    )
+    whole = source.run(parallel_chunks=parallel, **setting)
+    assert sorted(whole.values("v")) == list(range(1, 451))
+
+    for chunk in range(len(whole.states) - 1):
+        first = whole.until_state(chunk)
+        second = source.run(state=first.state, parallel_chunks=parallel, **setting)
+        assert [*first.values("v"), *second.values("v")] == whole.values("v")
 
 
 def test_composite_keys_are_compared_as_tuples(source):
@@ -226,6 +253,27 @@ def test_deselected_columns_are_neither_read_nor_announced(source):
     [schema] = run.of("SCHEMA")
     assert list(schema["schema"]["properties"]) == ["id", "b"]
     assert run.records == [{"id": 1, "b": 3}]
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_a_catalog_may_be_older_than_the_key(source, parallel):
+    """The load is whole, and does not resume: what would mark its way is not read."""
+    source.sql("CREATE TABLE t (v int)", "INSERT INTO t SELECT seq FROM seq_1_to_300")
+    catalog = source.catalog("t")
+    source.sql("ALTER TABLE t ADD id int AUTO_INCREMENT PRIMARY KEY", "ANALYZE TABLE t")
+
+    run = source.run(catalog, parallel_chunks=parallel)
+
+    assert sorted(run.values("v")) == list(range(1, 301))
+    assert len(run.states) == 1
+
+
+def test_a_stream_without_columns_is_refused(source):
+    """A table without a key has none that is read in any case."""
+    source.sql("CREATE TABLE t (v int)")
+
+    with pytest.raises(ConfigurationError, match="selects no column"):
+        source.run(source.catalog("t", deselected=["v"]))
 
 
 def test_stream_maps_see_the_same_values(source):

@@ -13,6 +13,7 @@ CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, v text,
                 at datetime(6) NOT NULL DEFAULT NOW(6), KEY (at));
 """
 ID, AT = Key("t", "id", "int"), Key("t", "at", "datetime")
+DAY = Key("t", "day", "date")
 
 
 def fill(source, count=10, start=1):
@@ -179,6 +180,30 @@ def test_a_value_in_the_future_does_not_hide_the_present(source):
     assert "new" in source.run(catalog, first.state).values("v")
 
 
+@pytest.mark.parametrize("zero", ["0000-00-00", "2024-00-00"])
+@pytest.mark.parametrize("kind", ["date", "datetime(6)"])
+@pytest.mark.parametrize("user", ["root", "blind"])
+def test_a_bookmark_at_a_zero_date_hides_no_row(source, zero, kind, user):
+    """Nothing lies before it, neither here nor to the server."""
+    source.sql(
+        f"CREATE TABLE t (id int PRIMARY KEY, at {kind} NOT NULL)",
+        f"INSERT INTO t VALUES (1, '{zero}'), (2, '{zero}')",
+        "CREATE OR REPLACE USER blind IDENTIFIED BY 'secret'",
+        f"GRANT SELECT ON `{source.database.name}`.* TO blind",
+    )
+    password = source.database.password if user == "root" else "secret"
+    who = {"user": user, "password": password}
+    catalog = source.catalog("t", key="at")
+    first = source.run(catalog, **who)
+    assert first.values("id") == [1, 2]
+    source.sql("UPDATE t SET at = NOW() - INTERVAL 2 DAY WHERE id = 2")
+
+    second = source.run(catalog, first.state, **who)
+    source.sql("DROP USER blind")
+
+    assert 2 in second.values("id")
+
+
 def test_an_empty_table_leaves_an_empty_bookmark(source):
     """And the next run reads what has come."""
     source.sql(TABLE)
@@ -266,6 +291,7 @@ def test_a_first_run_that_sees_nobody_goes_back_in_time():
 
     assert first == "2024-01-01 00:00:00"
     assert planned(Bookmark(), unknown, "2024-01-01T00:10:00.5", AT) == f"{first}.5"
+    assert planned(Bookmark(), unknown, "2024-01-02", DAY) == "2024-01-01"
     assert planned(Bookmark(), unknown, 50, ID) is None
 
 

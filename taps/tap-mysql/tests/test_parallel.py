@@ -6,6 +6,7 @@ import logging
 import threading
 
 import pytest
+from dativo_sandbox.tap_runs import captured
 
 TABLE = """
 CREATE TABLE t (a int, id int, v text, PRIMARY KEY (a, id));
@@ -31,6 +32,18 @@ def test_chunks_come_in_the_order_of_the_key(source):
     ]
     assert afters[0] == afters[1]
     assert len(together.states) > 15
+
+
+def test_chunks_are_planned_on_one_connection(source):
+    """Each of them takes a question, and none takes a login."""
+    source.sql(TABLE)
+    tap = source.tap(parallel_chunks=2)
+    [[_, before]] = source.database.query("SHOW STATUS LIKE 'Connections'")
+
+    captured(tap.sync_all)
+
+    [[_, after]] = source.database.query("SHOW STATUS LIKE 'Connections'")
+    assert int(after) - int(before) < 8
 
 
 @pytest.mark.parametrize("chunk", [0, 18])

@@ -32,6 +32,17 @@ def test_values_do_not_depend_on_the_modes_of_the_server(source):
     assert len(before) == 4
 
 
+@pytest.mark.parametrize("name", ["utf8mb3", "latin1", "ascii"])
+def test_no_other_character_set_turns_signs_into_question_marks(source, name):
+    """Whatever the settings ask for: they were made for a tap that reads it."""
+    source.sql("CREATE TABLE t (v varchar(9)) CHARSET utf8mb4")
+    source.sql("INSERT INTO t VALUES ('é日😀')")
+
+    run = source.run(session_sqls=[f"SET NAMES {name}"])
+
+    assert run.values("v") == ["é日😀"]
+
+
 @pytest.mark.parametrize(
     ("name", "limit"),
     [("sql_select_limit", 10), ("max_join_size", 5), ("max_statement_time", 0.001)],

@@ -17,6 +17,7 @@ from dativo_core.errors import (
 )
 from dativo_sandbox.certificates import make_certificates
 from dativo_sandbox.postgres import PostgresServer
+from dativo_sandbox.tap_runs import about
 from tap_postgres import connection, failures
 from tap_postgres.tap import TapPostgres
 
@@ -123,6 +124,33 @@ def test_a_lost_connection_may_be_tried_again(source):
         list(stream.get_records(None))
 
 
+def test_a_statement_that_an_administrator_cancels_may_be_tried_again(source):
+    """Among rows too, where the driver gives no SQLSTATE: nothing is wrong with them."""
+    source.sql(
+        "CREATE VIEW w AS SELECT i AS id, repeat('x', 1000) AS v "
+        "FROM generate_series(1, 99999) i"
+    )
+    events = source.tap().streams["public-w"]._events()
+    next(events)
+    source.database.query(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'tap-postgres' AND datname = current_database()"
+    )
+
+    with pytest.raises(TryLaterError, match="user request"):
+        list(events)
+
+
+@pytest.mark.parametrize("key", [None, "id"])
+def test_a_materialized_view_that_was_never_filled_is_named(source, key):
+    """Made by `WITH NO DATA`, it cannot be read: not even that it is empty."""
+    source.sql("CREATE MATERIALIZED VIEW m AS SELECT 1 AS id WITH NO DATA")
+
+    with pytest.raises(ConfigurationError, match="REFRESH"):
+        source.run(source.catalog("public-m", key=key))
+    assert "been populated" in about(source.examine(), "Table public-m cannot").what
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
@@ -203,6 +231,13 @@ def test_about_and_version_need_no_server(source, tmp_path):
         (None, "FATAL:  the database system is starting up", TryLaterError),
         (None, 'server certificate for "a" does not match host', ConfigurationError),
         ("40001", "could not serialize access", TryLaterError),
+        ("0A000", "cannot access temporary or unlogged relations", ConfigurationError),
+        ("21000", "more than one row returned by a subquery", ConfigurationError),
+        ("P0001", "raised by a function", ConfigurationError),
+        ("55P03", "could not obtain lock on relation", TryLaterError),
+        ("58P01", "could not open file", TryLaterError),
+        ("72000", "snapshot too old", TryLaterError),
+        (None, "ERROR:  out of memory PGRES_FATAL_ERROR", TryLaterError),
         ("57P01", "terminating connection", TryLaterError),
     ],
 )

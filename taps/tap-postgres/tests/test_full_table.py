@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 
 import pytest
 from dativo_core.sql import progress
+from dativo_sandbox.tap_runs import captured
 
 ROWS = 500
 TABLE = f"""
@@ -197,6 +199,36 @@ def test_custom_where_clauses_choose_rows(source):
     run = source.run(stream_options={"public-t": {"custom_where_clauses": clauses}})
 
     assert run.values("id") == [11, 12]
+
+
+def test_a_table_that_takes_the_place_of_another_is_read_whole(source):
+    """As tools do that build a table anew, while a run is at other streams."""
+    source.sql("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    tap = source.tap()
+    assert list(tap.streams) == ["public-t"]
+    source.sql("DROP TABLE t", TABLE)
+
+    run = captured(tap.sync_all)
+
+    assert merged(run) == table(source)
+
+
+def test_a_view_waits_for_who_rewrites_its_table(source):
+    """To a snapshot that is older than the rewriting the table would be empty."""
+    source.sql(TABLE, "CREATE VIEW w AS SELECT id, v FROM t")
+    stream = source.tap().streams["public-w"]
+    found = []
+    reader = threading.Thread(target=lambda: found.extend(stream.get_records(None)))
+    with source.session() as other:
+        other("BEGIN")
+        other("ALTER TABLE t ADD COLUMN u uuid DEFAULT gen_random_uuid()")
+        reader.start()
+        while not source.database.query("SELECT FROM pg_locks WHERE NOT granted"):
+            pass
+        other("COMMIT")
+    reader.join()
+
+    assert {record["id"]: record["v"] for record in found} == table(source)
 
 
 @pytest.mark.parametrize(

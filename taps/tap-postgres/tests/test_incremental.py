@@ -7,6 +7,7 @@ import itertools
 import random
 
 import pytest
+from tap_postgres.tap import TapPostgres
 
 TABLE = """
 CREATE TABLE t (id int PRIMARY KEY, at timestamptz DEFAULT now(), v text);
@@ -61,6 +62,45 @@ def test_a_late_commit_with_a_lower_value_is_sent(source):
 
     assert 100 not in early
     assert sorted(early + late) == [*range(1, 11), 100, 200]
+    assert stream.ids() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("timestamp", "2024-10-27 02:59:59", "2024-10-27 02:00:01"),
+        ("date", "2024-10-27", "2024-10-26"),
+    ],
+)
+def test_a_clock_that_goes_back_in_autumn_hides_no_row(source, kind, before, after):
+    """Local time has an hour twice, in some places around midnight."""
+    source.sql(
+        f"CREATE TABLE t (id int PRIMARY KEY, at {kind})",
+        f"INSERT INTO t VALUES (1, '{before}')",
+    )
+    stream = Stream(source)
+    assert stream.ids() == [1]
+    source.sql(f"INSERT INTO t VALUES (2, '{after}')")
+
+    assert stream.ids() == [2]
+
+
+def test_who_writes_in_another_database_hides_no_row(source, postgres_server):
+    """What began to write after it waits for the next run, which must look for it."""
+    source.sql("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    stream = Stream(source, key="id")
+    assert stream.ids() == [1]
+    database = postgres_server.create_database("elsewhere")
+    elsewhere = type(source)(database, TapPostgres)
+    with elsewhere.session() as other:
+        other("BEGIN")
+        other("CREATE TABLE x (n int)")
+        source.sql("INSERT INTO t VALUES (2)", "INSERT INTO t VALUES (3)")
+        early = stream.ids()
+        other("ROLLBACK")
+    postgres_server.drop_database("elsewhere")
+
+    assert sorted(early + stream.ids()) == [2, 3]
     assert stream.ids() == []
 
 

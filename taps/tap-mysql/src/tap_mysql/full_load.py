@@ -63,9 +63,12 @@ class Load:
             yield batch
             rows += batch.num_rows
             if load.columns and rows >= source.state_rows:
-                rows = 0
-                load = replace(load, after=last_values(batch, self.columns))
-                yield Progress(load.to_state())
+                after = last_values(batch, self.columns)
+                # A zero date may come as null, which says not where it lies.
+                if None not in after:
+                    rows = 0
+                    load = replace(load, after=after)
+                    yield Progress(load.to_state())
 
     def _together(
         self, readers: Sequence[RangeReader], source: Source
@@ -132,17 +135,22 @@ class RangeReader:
     def key_at(self, after: Values) -> Values:
         """Return the key at the end of a chunk; nothing if no row lies behind it."""
         keys = [key.name for key in self.table.path]
-        columns = {name: self.source.columns[name] for name in keys}
-        source = replace(self.source, columns=columns, where=(), limit=1)
+        columns = {
+            key.name: replace(self.source.columns[key.name], select=key.sql)
+            for key in self.table.path
+        }
+        source = replace(
+            self.source, columns=columns, where=(), limit=1, native=False
+        )
         query = source.query(
             queries.behind(self.table.path, after) if after else "",
             order=queries.in_order(self.table.path),
         )
         query = f"{query} OFFSET {self.source.chunk_rows - 1}"
         made_of = forms(self.table, source)
-        for batch in self.client.read(query, self.source.subject, made_of):
-            return last_values(batch, keys)
-        return ()
+        # Read to its end, or the connection would be of no use any more.
+        found = [*self.client.read(query, self.source.subject, made_of)]
+        return last_values(found[-1], keys) if found else ()
 
 
 def _ranges(planner: RangeReader, after: Values) -> Iterator[Range]:

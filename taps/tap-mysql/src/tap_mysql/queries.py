@@ -23,6 +23,7 @@ NUMBER_TYPES = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal"}
 # A statement's clock is read before its transaction begins, and clocks differ.
 CLOCK_SLACK_SECONDS = 60
 
+_FLAGS = {"false": "0", "true": "1"}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?")
 
@@ -30,6 +31,8 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?")
 # for MariaDB and for MySQL alone lift limits on the time of a statement and of a
 # transaction. `sql_select_limit` would cut an answer without a word.
 SESSION = (
+    # In any other character set a server sends ? for what that lacks.
+    "SET NAMES utf8mb4",
     "SET SESSION sql_mode = ''",
     "SET SESSION time_zone = '+00:00'",
     "SET SESSION net_write_timeout = 3600, net_read_timeout = 3600, "
@@ -116,6 +119,7 @@ def _literal(kind: str, text: str) -> str:
     if kind in TIME_TYPES:
         return f"'{plain_moment(text)}'"
     if kind in NUMBER_TYPES or kind == "double":
+        text = _FLAGS.get(text, text)
         if not _NUMBER.fullmatch(text):
             raise ValueError(kind)
         return text
@@ -133,10 +137,16 @@ def plain_moment(text: str) -> str:
     return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(" ")
 
 
-def earlier(text: str, seconds: int) -> str:
-    """Return the moment so many seconds before."""
+def earlier(text: str, seconds: int) -> str | None:
+    """Return the moment so many seconds before; None if it lies outside all years."""
     whole, _, fraction = plain_moment(text).partition(".")
-    moment = datetime.fromisoformat(whole) - timedelta(seconds=seconds)
+    try:
+        moment = datetime.fromisoformat(whole) - timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
+    if " " not in whole:
+        # Rows of a day are compared by its midnight.
+        return moment.date().isoformat()
     # Before 3.11 Python reads a fraction of three or six digits only.
     return moment.isoformat(" ") + (f".{fraction}" if fraction else "")
 
@@ -195,7 +205,9 @@ def at_least(key: Key, value: t.Any, *, slack: bool) -> str:
     """Rows at or above a value, and those that have none."""
     bound = key.literal(value)
     if slack and key.is_time:
-        bound = f"{bound} - INTERVAL {CLOCK_SLACK_SECONDS} SECOND"
+        # Nothing comes before a zero date, and the server says null of it.
+        before = f"{bound} - INTERVAL {CLOCK_SLACK_SECONDS} SECOND"
+        bound = f"COALESCE({before}, {bound})"
     condition = f"{key.sql} >= {bound}"
     return f"{condition} OR {key.sql} IS NULL" if key.nullable else condition
 

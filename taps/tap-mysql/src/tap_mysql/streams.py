@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from dativo_core.errors import ConfigurationError
 
 from tap_mysql import full_load, incremental, queries
 from tap_mysql.digesting import MySQLDigesting
@@ -45,12 +47,19 @@ class MySQLReader:
 
     def plan(
         self,
-        source: Source,  # noqa: ARG002
+        source: Source,
         state: Mapping[str, t.Any],
         version: int,
     ) -> FullLoad:
         """Continue an interrupted load if that is safe, else begin one."""
-        return full_load.plan(self.connections, self.table, state, version)
+        table = self.table
+        if not source.columns:
+            msg = f"The catalog selects no column of '{source.relation.stream}'."
+            raise ConfigurationError(msg, hint="Select one, or deselect the stream.")
+        # A catalog that is older than the key may leave it out.
+        if not {key.name for key in table.path}.issubset(source.columns):
+            table = replace(table, path=())
+        return full_load.plan(self.connections, table, state, version)
 
     def incremental(
         self, source: Source, cursor: Column, state: Mapping[str, t.Any]

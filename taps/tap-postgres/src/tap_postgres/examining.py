@@ -176,7 +176,7 @@ def _probe(
         What the server says instead, by stream; and the views that policies filter.
     """
     refusals, filtered = {}, []
-    for relation in (table.relation for table in tables if table.kind == "v"):
+    for relation in (table.relation for table in tables if table.kind in {"v", "m"}):
         query = f"SELECT FROM {qualified(relation, DIALECT)} LIMIT 0"
         if refusal := _refusal(client, query):
             refusals[relation.stream] = refusal

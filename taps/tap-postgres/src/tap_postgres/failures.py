@@ -20,6 +20,13 @@ Kind: t.TypeAlias = "type[DativoError]"
 _VALUE = re.compile(r"(?:: |\bvalue )\"(.*)\"|\)=\((.*)\)", re.DOTALL)
 _LATER = "Run again later; the state so far is safe."
 _TLS = "Check ssl_enable, ssl_mode and the ssl_ certificate settings."
+_FAILS = (
+    "A view, a cast or a custom clause fails on some row: correct it, or deselect the "
+    "stream."
+)
+# What the server refuses to do with rows: features, subqueries, constraints, limits,
+# writing, and what functions and views raise on their own.
+_REFUSALS = ("0A", "21", "23", "25006", "2F", "38", "39", "54", "P0")
 
 # The first row whose SQLSTATE (by prefix) or words (by pattern) fit decides.
 _RULES: tuple[tuple[str, str, Kind, str], ...] = (
@@ -64,6 +71,17 @@ _RULES: tuple[tuple[str, str, Kind, str], ...] = (
         "again: a column may have changed.",
     ),
     ("22", "", ConfigurationError, "Check custom_where_clauses and the state."),
+    *((state, "", ConfigurationError, _FAILS) for state in _REFUSALS),
+    (
+        "55000",
+        r"has not been populated",
+        ConfigurationError,
+        "REFRESH the materialized view, or deselect the stream.",
+    ),
+    ("55", "", TryLaterError, ""),
+    ("58", r"could not (open|read|write|extend) .*file", TryLaterError, ""),
+    ("72", r"snapshot too old", TryLaterError, ""),
+    ("HV", r"could not connect to server", TryLaterError, ""),
     ("53300", r"too many (clients|connections)|connection slots", TryLaterError, ""),
     (
         "57P",
@@ -73,8 +91,13 @@ _RULES: tuple[tuple[str, str, Kind, str], ...] = (
     ),
     ("40", "", TryLaterError, ""),
     ("08", "", TryLaterError, ""),
-    ("53", "", TryLaterError, ""),
-    ("57", "", TryLaterError, ""),
+    (
+        "53",
+        r"out of memory|No space left on device|temporary file size exceeds",
+        TryLaterError,
+        "",
+    ),
+    ("57", r"canceling statement due to user request", TryLaterError, ""),
     (
         "",
         r"refused|time(d )?\s?out|expired|could not translate host|Name or service"
@@ -85,13 +108,7 @@ _RULES: tuple[tuple[str, str, Kind, str], ...] = (
         "Check host and port, or run again later.",
     ),
     # While rows stream, the driver gives no SQLSTATE.
-    (
-        "",
-        r"PGRES_FATAL_ERROR",
-        ConfigurationError,
-        "A view, a cast or a custom clause fails on some row: correct it, or deselect "
-        "the stream.",
-    ),
+    ("", r"PGRES_FATAL_ERROR", ConfigurationError, _FAILS),
 )
 
 

@@ -60,8 +60,13 @@ class WholeLoad:
 
     def events(self, source: Source) -> Iterator[Event]:
         """Read everything."""
-        with self.connections.lend() as client, client.transaction():
-            yield from client.read(source.query(), source.subject)
+        with self.connections.lend() as client:
+            # Who rewrites a table locks it, and to a snapshot from before that it is
+            # empty afterwards: so the wait for the lock comes first.
+            with client.transaction():
+                _ = [*client.read(queries.nothing_of(source.name), source.subject)]
+            with client.transaction():
+                yield from client.read(source.query(), source.subject)
 
 
 @dataclass(frozen=True, slots=True)

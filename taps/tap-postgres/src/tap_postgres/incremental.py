@@ -33,7 +33,7 @@ def incremental(
     state: Mapping[str, t.Any],
 ) -> Iterator[Event]:
     """Read the row versions that no run before has read."""
-    before = ask_activity(client)
+    before = ask_activity(client, table)
     if not before.is_complete:
         logger.warning(
             "Open transactions of others hide their start, are prepared, or run on "
@@ -47,7 +47,7 @@ def incremental(
         top, taken_at = client.ask(queries.highest(source.name, cursor))[0]
     open_since = before.since if before.is_complete else None
     checkpoint = Checkpoint(taken_at, top, open_since)
-    after = ask_activity(client)
+    after = ask_activity(client, table)
     with client.transaction():
         snapshot = ask_snapshot(client)
         found = Bookmark.from_state(state, cursor.name)

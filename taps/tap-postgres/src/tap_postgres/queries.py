@@ -14,8 +14,13 @@ if t.TYPE_CHECKING:
 TIME_TYPES = {"date", "timestamp", "timestamptz"}
 INTEGER_TYPES = {"int2", "int4", "int8"}
 # Clocks of application servers differ, and a transaction's start is reported a moment
-# after it: reading a little further back costs nothing, since `xmin` filters.
-CLOCK_SLACK = "10 minutes"
+# after it: reading a little further back costs nothing, since `xmin` filters. Without
+# a zone clocks go back once a year, as a rule by an hour.
+CLOCK_SLACK = {
+    "date": "70 minutes",
+    "timestamp": "70 minutes",
+    "timestamptz": "10 minutes",
+}
 
 DIALECT = Dialect('"', re.compile(r"'(?:[^']|'')*'"))
 quote_identifier = DIALECT.quote
@@ -103,6 +108,11 @@ def share(snapshot: str) -> str:
     return f"SET TRANSACTION SNAPSHOT {quote_literal(snapshot)}"
 
 
+def nothing_of(relation: str) -> str:
+    """Ask for no rows: whoever locks a table that is read for it is waited for."""
+    return f"SELECT FROM {relation} LIMIT 0"  # noqa: S608 quoted
+
+
 def pages(first: int, end: int) -> str:
     """Rows on pages from the first up to, not including, the end."""
     return f"ctid >= '({first},0)'::tid AND ctid < '({end},0)'::tid"
@@ -111,8 +121,10 @@ def pages(first: int, end: int) -> str:
 def at_least(cursor: Cursor, value: t.Any, *, slack: bool = False) -> str:
     """Rows at or above a value, and those that have none."""
     bound = cursor.literal(value)
-    if slack and cursor.type in TIME_TYPES:
-        bound = f"{bound} - interval '{CLOCK_SLACK}'"
+    if slack and cursor.type in CLOCK_SLACK:
+        bound = f"({bound} - interval '{CLOCK_SLACK[cursor.type]}')"
+        # Midnight lies above the evening before, though both are of one day.
+        bound += "::date" if cursor.type == "date" else ""
     return f"{cursor.sql} >= {bound} OR {cursor.sql} IS NULL"
 
 
@@ -171,27 +183,43 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8,
 """
 
 # Each open transaction holds a lock on its own virtual number, which everybody may
-# see; its start is hidden from users without pg_read_all_stats.
-ACTIVITY = f"""
+# see, and on its real one as soon as it has that; its start is hidden from users
+# without pg_read_all_stats. With a number it holds back the horizon wherever it is.
+_ACTIVITY = f"""
 WITH open AS (
   SELECT session.xact_start FROM pg_stat_activity session
-  WHERE session.datname = current_database() AND session.pid <> pg_backend_pid()
-    AND session.backend_type IS DISTINCT FROM 'autovacuum worker'
+  WHERE session.pid <> pg_backend_pid()
     AND session.application_name <> 'tap-postgres'
-    AND (session.xact_start IS NOT NULL OR session.backend_type IS NULL AND EXISTS (
-         SELECT FROM pg_locks l WHERE l.pid = session.pid
-         AND l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock'))
+    AND (session.datname = current_database()
+         AND session.backend_type IS DISTINCT FROM 'autovacuum worker'
+         AND (session.xact_start IS NOT NULL OR session.backend_type IS NULL AND EXISTS
+              (SELECT FROM pg_locks l WHERE l.pid = session.pid
+               AND l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock'))
+         OR {{everywhere}} AND EXISTS
+            (SELECT FROM pg_locks l WHERE l.pid = session.pid
+             AND l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock'))
 )
 SELECT {_microseconds("statement_timestamp()")},
        (SELECT {_microseconds("min(xact_start)")} FROM open),
        (SELECT count(*) FROM open WHERE xact_start IS NULL),
-       (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
+       (SELECT count(*) FROM pg_prepared_xacts
+        WHERE {{everywhere}} OR database = current_database()),
        pg_is_in_recovery()
 """  # noqa: S608 constants
 
+
+def activity(*, everywhere: bool) -> str:
+    """Ask who else is at work.
+
+    Args:
+        everywhere: Also who writes in another database of the server.
+    """
+    return _ACTIVITY.replace("{everywhere}", str(everywhere).lower())
+
+
 LAYOUT = """
 WITH RECURSIVE parts AS (
-  SELECT {oid}::oid AS oid
+  SELECT to_regclass({name})::oid AS oid
   UNION SELECT link.inhrelid FROM pg_inherits link JOIN parts ON parts.oid = inhparent
 )
 SELECT max(pg_relation_size(oid)) / current_setting('block_size')::int8,
