@@ -125,7 +125,7 @@ def test_a_lost_connection_may_be_tried_again(source):
 
 
 def test_a_statement_that_an_administrator_cancels_may_be_tried_again(source):
-    """Among rows too, where the driver gives no SQLSTATE: nothing is wrong with them."""
+    """Among rows too, where the driver gives no SQLSTATE: they are all right."""
     source.sql(
         "CREATE VIEW w AS SELECT i AS id, repeat('x', 1000) AS v "
         "FROM generate_series(1, 99999) i"
