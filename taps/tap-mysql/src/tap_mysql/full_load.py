@@ -139,9 +139,7 @@ class RangeReader:
             key.name: replace(self.source.columns[key.name], select=key.sql)
             for key in self.table.path
         }
-        source = replace(
-            self.source, columns=columns, where=(), limit=1, native=False
-        )
+        source = replace(self.source, columns=columns, where=(), limit=1, native=False)
         query = source.query(
             queries.behind(self.table.path, after) if after else "",
             order=queries.in_order(self.table.path),
