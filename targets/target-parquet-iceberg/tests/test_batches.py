@@ -299,6 +299,31 @@ def test_other_types_are_read_as_records(lake, say) -> None:
     assert (first["b"], json.loads(first["o"])) == (b"x", {"a": 1, "d": "2024-01-01"})
 
 
+def test_text_and_maps_are_what_records_would_bring(lake, say) -> None:
+    """A text is a JSON string where anything may come, also inside; a map an object."""
+    inner = {"type": ["object", "null"], "properties": {"x": {}}}
+    anything = {"type": ["object", "null"]}
+    schema = say.schema("s", KEY, id="integer", f={}, o=inner, m=anything)
+    pairs = [[("a", 0.5), ("b", float("nan"))], []]
+    table = pa.table(
+        {
+            "id": [1, 2],
+            "f": ["a", "null"],
+            "o": [{"x": "a"}, {"x": None}],
+            "m": pa.array(pairs, pa.map_(pa.string(), pa.float64())),
+        }
+    )
+    path = lake.folder / "_staging/x.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(table, path)
+    assert lake.load(schema, batch("s", path.as_uri()), say.state(s=1)).code == 0
+    assert lake.dead() == []
+    assert lake.query("SELECT f, o.x, m FROM lake.s ORDER BY id") == [
+        ('"a"', '"a"', '{"a":0.5,"b":"NaN"}'),
+        ('"null"', None, "{}"),
+    ]
+
+
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "-03:30", "America/New_York"])
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
 def test_moments_of_other_zones_are_the_same_moments(lake, say, zone, unit) -> None:

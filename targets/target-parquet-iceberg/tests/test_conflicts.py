@@ -182,6 +182,36 @@ def test_new_field_with_the_path_of_another(lake, say, name) -> None:
     assert table_of(lake, "id, x, o.a") == [(1, 1, 2)]
 
 
+@pytest.mark.parametrize(
+    ("inside", "levels", "code"),
+    [
+        (lambda kind: {"type": "array", "items": kind}, 31, 0),
+        (lambda kind: {"type": "array", "items": kind}, 32, 78),
+        (lambda kind: {"type": "object", "properties": {"a": kind}}, 31, 0),
+        (lambda kind: {"type": "object", "properties": {"a": kind}}, 32, 78),
+        (lambda kind: {"type": "object", "properties": {"a": kind}}, 400, 78),
+    ],
+)
+def test_shape_that_is_too_deep_ends_its_stream(
+    lake, say, inside, levels, code
+) -> None:
+    """Its table could not be read; as JSON text it is stored, up to a limit."""
+    kind, value = NUMBER, 1
+    for _ in range(levels):
+        kind = inside(kind)
+        value = [value] if kind["type"] == "array" else {"a": value}
+    other = [say.schema("t", id="integer"), say.record("t", id=1)]
+    head = say.schema("s", ("id",), id="integer", x=kind)
+    rows = [*other, say.record("s", id=1, x=value), say.state(s={}, t={"n": 1})]
+    assert lake.load(head, *rows).code == code
+    assert lake.query("SELECT id FROM lake.t") == [(1,)]
+    if code == 0:
+        assert lake.rows("s") == [{"id": 1, "x": value}]
+    elif levels < 100:
+        assert lake.load(head, *rows, nested="json").code == 0
+        assert json.loads(lake.rows("s")[0]["x"]) == value
+
+
 def test_parts_that_differ_by_case_end_their_stream(lake, say) -> None:
     """As columns do, but as JSON text they can be stored."""
     shape = {"type": "object", "properties": {"a": NUMBER, "A": NUMBER}}

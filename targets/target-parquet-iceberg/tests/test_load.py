@@ -545,6 +545,15 @@ def test_withheld_state_keeps_what_it_cannot_take_apart() -> None:
     assert kept == withhold(news, ["a"], told)
 
 
+def test_version_beyond_its_column_is_a_dead_letter(lake, say) -> None:
+    """As one that is no integer is."""
+    messages = [say.schema("s", ("id",), id="integer"), say.record("s", 2**63, id=1)]
+    messages += [say.record("s", 2**63 - 1, id=2), say.activate("s", 2**63 - 1)]
+    found = lake.load(*messages, say.state(s={}), add_record_metadata=True)
+    assert (found.code, [d["stage"] for d in lake.dead()]) == (0, ["parse"])
+    assert [row["id"] for row in lake.rows("s")] == [2]
+
+
 BY_ID, BY_BOTH = ("id",), ("id", "n")
 
 

@@ -27,6 +27,7 @@ from target_parquet_iceberg.decode import Reject
 from target_parquet_iceberg.evolution import plain
 from target_parquet_iceberg.lines import split
 from target_parquet_iceberg.manifest import RefusedError
+from target_parquet_iceberg.schema import JSON_TEXT
 from target_parquet_iceberg.values import Unfit
 
 if t.TYPE_CHECKING:
@@ -57,6 +58,7 @@ _LIMITS = {
 _CORRUPT = (
     *(pa.ArrowException, OSError, EOFError),
     *(ValueError, OverflowError, zlib.error),
+    KeyError,  # a map with a key twice
 )
 
 
@@ -117,9 +119,22 @@ def _takes(column: Column, kind: pa.DataType) -> bool:
     is_simple = column.kind in _JUDGED and _is_plain(column.type)
     return (
         bare(kind) == bare(column.type)
+        and not _has_json(column)
         and not column.source
         and (screen(column) is None or is_simple)
     )
+
+
+def _has_json(column: Column) -> bool:
+    """Tell whether a text in a file is a JSON string, not the JSON text of a value."""
+    return column.kind == "json" or _marks_json(column.type)
+
+
+def _marks_json(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind):
+        return _marks_json(kind.value_type)
+    parts = kind if pa.types.is_struct(kind) else ()
+    return any(p.metadata == JSON_TEXT or _marks_json(p.type) for p in parts)
 
 
 _JUDGED = {"string", "integer", "array"}
@@ -274,7 +289,7 @@ def _values(column: pa.ChunkedArray) -> list[t.Any]:
     if pa.types.is_temporal(kind) and not pa.types.is_duration(kind):
         # Python knows no year 10000; Arrow spells it.
         return [_spelled(text) for text in column.cast(pa.string()).to_pylist()]
-    return [_plain(value) for value in column.to_pylist()]
+    return [_plain(value) for value in column.to_pylist(maps_as_pydicts="strict")]
 
 
 def _spelled(text: str | None) -> str | None:

@@ -85,6 +85,10 @@ Message: t.TypeAlias = Schema | Record | State | ActivateVersion | Batch | Malfo
 ABSENT = msgspec.Raw()
 
 
+# What its column holds.
+_Version: t.TypeAlias = t.Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class Line(msgspec.Struct):
     """All that a message of any type may have."""
 
@@ -94,7 +98,7 @@ class Line(msgspec.Struct):
     schema: Json | None = None
     key_properties: list[str] | None = None
     value: Json | None = None
-    version: int | None = None
+    version: _Version | None = None
     time_extracted: str | None = None
 
 
@@ -112,6 +116,8 @@ _decode = msgspec.json.Decoder(Line).decode
 _decode_batch = msgspec.json.Decoder(_Batch).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# No SCHEMA that makes sense comes near, and who walks through one must find its end.
+MOST_LEVELS = 200
 _KINDS = frozenset({"RECORD", "SCHEMA", "STATE", "ACTIVATE_VERSION", "BATCH"})
 
 
@@ -150,6 +156,8 @@ def parse(line: bytes) -> Message:
     if parts.type == "BATCH" and parts.stream:
         files = _decode_batch(line)
         return Batch(parts.stream, line, files.encoding, files.manifest)
+    if parts.type == "SCHEMA" and _is_deep(parts.schema):
+        return _malformed(line, f"a SCHEMA of more than {MOST_LEVELS} levels")
     if parts.type not in _KINDS:
         return _malformed(line, "a type that Singer does not have")
     return _malformed(line, f"a {parts.type} without a part that it must have")
@@ -171,7 +179,9 @@ def _message(parts: Line) -> Message | None:
             return Record(
                 parts.stream, bytes(parts.record), parts.version, parts.time_extracted
             )
-        case "SCHEMA" if parts.stream and parts.schema is not None:
+        case "SCHEMA" if (
+            parts.stream and parts.schema is not None and not _is_deep(parts.schema)
+        ):
             keys = tuple(parts.key_properties or ())
             return Schema(parts.stream, parts.schema, keys)
         case "STATE" if parts.value is not None:
@@ -179,3 +189,16 @@ def _message(parts: Line) -> Message | None:
         case "ACTIVATE_VERSION" if parts.stream and parts.version is not None:
             return ActivateVersion(parts.stream, parts.version)
     return None
+
+
+def _is_deep(value: t.Any) -> bool:
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        level = [part for whole in level for part in _parts(whole)]
+    return bool(level)
+
+
+def _parts(value: t.Any) -> Iterable[t.Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -30,6 +30,8 @@ if t.TYPE_CHECKING:
     from target_parquet_iceberg.messages import Schema
 
 Json: t.TypeAlias = "Mapping[str, t.Any]"
+# Iceberg's metadata and Parquet's end at about twice as many.
+MOST_LEVELS = 32
 
 
 class Method(str, enum.Enum):
@@ -168,8 +170,18 @@ def _declared(message: Schema, *, validate: bool, as_json: bool) -> tuple[Column
         msg = f"Stream '{message.stream}': the schema has no properties."
         raise ConfigurationError(msg, hint="Select at least one field in the tap.")
     check_columns(message.stream, [column.name for column in found])
-    check_paths(message.stream, [p for c in found for p in paths((c.name,), c.type)])
+    every = [path for column in found for path in paths((column.name,), column.type)]
+    check_paths(message.stream, every)
+    _check_depth(message.stream, every)
     return found
+
+
+def _check_depth(stream: str, every: list[tuple[str, ...]]) -> None:
+    deepest = max(every, key=len)
+    if len(deepest) > MOST_LEVELS:
+        what = f"Stream '{stream}': {deepest[0][:80]!r} has more than {MOST_LEVELS} "
+        what += "levels of objects and arrays, which no engine reads."
+        raise ConfigurationError(what, hint="Set nested: json for it in streams.")
 
 
 def _deletes(
