@@ -22,7 +22,9 @@ CLOCK_SLACK = {
     "timestamptz": "10 minutes",
 }
 
-DIALECT = Dialect('"', re.compile(r"'(?:[^']|'')*'"))
+# As standard SQL has them, with escapes, and between dollars.
+_LITERAL = r"\b[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$"
+DIALECT = Dialect('"', re.compile(_LITERAL, re.DOTALL))
 quote_identifier = DIALECT.quote
 _TIME_ZONE = "(SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')"
 
