@@ -26,6 +26,11 @@ def test_names_and_values_are_quoted():
     assert AT.literal("x'; --") == "'x''; --'::timestamp with time zone"
 
 
+def test_a_number_is_compared_with_infinity_as_text():
+    """Before version 14 a numeric has none, and the server refuses to make one."""
+    assert '"n"::text NOT IN' in Cursor("t", "n", "numeric", "numeric").ordinary
+
+
 @pytest.mark.parametrize(
     "text", ["'it''s ada'", r"E'it\'s ada'", "$$it's ada$$", "$x$ada $$ ada$x$"]
 )
