@@ -18,6 +18,7 @@ from dativo_core.errors import (
 )
 from dativo_sandbox.certificates import make_certificates
 from dativo_sandbox.mariadb import MariaServer
+from dativo_sandbox.tap_runs import about
 from tap_mysql import connection, failures
 from tap_mysql.tap import TapMySQL
 
@@ -82,7 +83,8 @@ def test_a_failure_is_the_last_line_of_the_command(
 
 
 @pytest.mark.parametrize(
-    "clause", ["no_such_column = 1", "id ==== 1", "id = NO_SUCH('x')"]
+    "clause",
+    ["no_such_column = 1", "id ==== 1", "id = NO_SUCH('x')", 'id = NO_SUCH("x")'],
 )
 @pytest.mark.parametrize("reader", ["arrow", "pymysql"])
 def test_a_wrong_where_clause_is_named(source, clause, reader):
@@ -94,7 +96,43 @@ def test_a_wrong_where_clause_is_named(source, clause, reader):
         source.run(stream_options=options, row_reader=reader)
 
     assert source.stream("t") in str(caught.value)
-    assert clause.replace("'x'", "'***'") in str(caught.value)
+    masked = clause.replace("'x'", "'***'").replace('"x"', "'***'")
+    assert masked in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "id = (SELECT 1 UNION SELECT 2)",
+        "id REGEXP '['",
+        "id = (1, 2)",
+        "SUM(id) > 1",
+        "id IN (SELECT 1, 2)",
+        "id = 'x' COLLATE latin1_bin",
+        "id = CAST('a' AS nosuch)",
+        "id > 1e999",
+    ],
+)
+def test_what_the_server_does_not_do_is_not_called_a_bug(source, clause):
+    """It is for who wrote the clause, or the view, to correct."""
+    source.sql("CREATE TABLE t (id int)", "INSERT INTO t VALUES (1), (2)")
+    options = {source.stream("t"): {"custom_where_clauses": [clause]}}
+
+    with pytest.raises(ConfigurationError, match="Check the view, or custom_where"):
+        source.run(stream_options=options)
+
+
+def test_a_view_whose_definer_is_gone_is_named(source):
+    """To the run, and to the doctor, who goes on."""
+    source.sql(
+        "CREATE USER gone",
+        "CREATE DEFINER = gone SQL SECURITY DEFINER VIEW w AS SELECT 1 AS id",
+        "DROP USER gone",
+    )
+
+    with pytest.raises(ConfigurationError, match="a definer that exists"):
+        source.run()
+    assert about(source.examine(), "cannot be read. Asking")
 
 
 def test_a_lost_grant_names_the_one_to_give(source):
@@ -315,6 +353,9 @@ def test_a_socket_stands_in_for_host_and_port(mariadb_server, source):
         (1213, "Deadlock found when trying to get lock", TryLaterError),
         (1049, "Unknown database 'x'", ConfigurationError),
         (2013, "[SSL] certificate verify failed", ConfigurationError),
+        (1021, "Disk full; waiting for someone to free some space", TryLaterError),
+        (1195, "Table 't' is marked as crashed", ConfigurationError),
+        (4038, "Syntax error in JSON text in argument 1", ConfigurationError),
         (3159, "Connections using insecure transport are prohibited", None),
         (None, "Authentication plugin 'x' not configured", ConfigurationError),
         (None, "'cryptography' package is required for sha256", ConfigurationError),

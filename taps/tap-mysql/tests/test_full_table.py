@@ -191,6 +191,28 @@ def test_a_table_with_another_key_is_loaded_afresh(source):
     )
 
 
+@pytest.mark.parametrize("change", ["column", "clause", "value"])
+def test_a_load_that_asks_for_something_else_begins_anew(source, change):
+    """Its first rows would lack a column, or be those of another condition."""
+    source.sql(TABLE)
+    first = source.run().until_state(1)
+    settings = {}
+    if change == "column":
+        source.sql("ALTER TABLE t ADD COLUMN n int DEFAULT 5")
+    elif change == "clause":
+        options = {"custom_where_clauses": ["id > 3"]}
+        settings = {"stream_options": {source.stream("t"): options}}
+    else:
+        source.sql("ALTER TABLE t MODIFY v varbinary(100)")
+
+    second = source.run(state=first.state, **settings)
+
+    assert min(second.values("id")) < 10
+    assert min(m["version"] for m in second.of("RECORD")) > max(
+        m["version"] for m in first.of("RECORD")
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [

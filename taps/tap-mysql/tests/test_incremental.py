@@ -251,7 +251,10 @@ def test_the_state_of_another_tap_is_understood(source, key, value, count):
 )
 def test_a_state_that_makes_no_sense_is_refused(source, key, value):
     """Instead of becoming part of a statement."""
-    source.sql("CREATE TABLE t (id int PRIMARY KEY, at datetime, n decimal)")
+    source.sql(
+        "CREATE TABLE t (id int PRIMARY KEY, at datetime, n decimal)",
+        "INSERT INTO t VALUES (1, '2024-01-01', 1)",
+    )
     bookmark = {"replication_key": key, "replication_key_value": value}
     state = {"bookmarks": {source.stream("t"): bookmark}}
 

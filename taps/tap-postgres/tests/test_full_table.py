@@ -201,6 +201,25 @@ def test_custom_where_clauses_choose_rows(source):
     assert run.values("id") == [11, 12]
 
 
+@pytest.mark.parametrize("change", ["column", "clause"])
+def test_a_load_that_asks_for_something_else_begins_anew(source, change):
+    """Its first rows would lack a column, or be those of another condition."""
+    source.sql(TABLE)
+    first = source.run().until_state(1)
+    settings = {}
+    if change == "column":
+        source.sql("ALTER TABLE t ADD COLUMN n int DEFAULT 5")
+    else:
+        options = {"custom_where_clauses": ["id > 3"]}
+        settings = {"stream_options": {"public-t": options}}
+    second = source.run(state=first.state, **settings)
+
+    assert min(second.values("id")) < 10
+    assert min(m["version"] for m in second.of("RECORD")) > max(
+        m["version"] for m in first.of("RECORD")
+    )
+
+
 def test_a_table_that_takes_the_place_of_another_is_read_whole(source):
     """As tools do that build a table anew, while a run is at other streams."""
     source.sql("CREATE TABLE t (id int PRIMARY KEY, v text)")

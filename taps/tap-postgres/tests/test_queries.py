@@ -26,6 +26,21 @@ def test_names_and_values_are_quoted():
     assert AT.literal("x'; --") == "'x''; --'::timestamp with time zone"
 
 
+def test_a_number_is_compared_with_infinity_as_text():
+    """Before version 14 a numeric has none, and the server refuses to make one."""
+    assert '"n"::text NOT IN' in Cursor("t", "n", "numeric", "numeric").ordinary
+
+
+@pytest.mark.parametrize(
+    "text", ["'it''s ada'", r"E'it\'s ada'", "$$it's ada$$", "$x$ada $$ ada$x$"]
+)
+def test_no_spelling_of_a_value_gets_into_a_log(text):
+    """Values of rows are what a clause compares with."""
+    masked = queries.DIALECT.without_literals(f"a = {text} AND b = 'ada'")
+
+    assert masked == "a = '***' AND b = '***'"
+
+
 def test_a_select_joins_all_conditions():
     """Each condition stands alone, and a comment ends with its line."""
     sql = queries.DIALECT.select(

@@ -24,10 +24,18 @@ _LOGIN = "Check the settings user and password, and from which hosts the user ma
 _TLS = "Check ssl, ssl_mode and the other ssl_ settings."
 _GRANT = "GRANT SELECT on the table to the user, or deselect the stream."
 _CLAUSE = (
-    "Check custom_where_clauses of the stream in stream_options, then discover again: "
-    "a column may have changed."
+    "Check the view, or custom_where_clauses of the stream in stream_options, then "
+    "discover again: a column may have changed."
 )
 
+# Functions and types that do not fit, subqueries, patterns, signals, writing; and what
+# the functions of JSON say.
+_REFUSALS = frozenset(
+    {1054, 1064, 1109, 1111, 1115, 1128, 1139, 1210, 1222, 1235, 1241, 1242}
+    | {1247, 1253, 1267, 1270, 1271, 1273, 1305, 1318, 1327, 1367, 1425, 1426, 1436}
+    | {1582, 1583, 1584, 1630, 1644, 1792, 4078, 4079, 4161}
+    | {*range(3141, 3159), *range(3685, 3700), *range(4036, 4050)}
+)
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 _RULES: tuple[tuple[frozenset[int], Kind, str], ...] = (
     (frozenset({1044, 1045, 1698, 1820, 1862, 3118, 4151}), CredentialsError, _LOGIN),
@@ -38,7 +46,17 @@ _RULES: tuple[tuple[frozenset[int], Kind, str], ...] = (
         ConfigurationError,
         "Discover again: the catalog names what is no longer there.",
     ),
-    (frozenset({1054, 1064, 1267, 1305, 1582, 1630}), ConfigurationError, _CLAUSE),
+    (_REFUSALS, ConfigurationError, _CLAUSE),
+    (
+        frozenset({1449}),
+        ConfigurationError,
+        "Give the view a definer that exists, or deselect the stream.",
+    ),
+    (
+        frozenset({1034, 1035, 1194, 1195, 1712, 1932}),
+        ConfigurationError,
+        "REPAIR the table on the server, or deselect the stream.",
+    ),
     (frozenset({3159, 2026}), ConfigurationError, _TLS),
     (
         frozenset({1193, 1231, 1238}),
@@ -59,7 +77,26 @@ _RULES: tuple[tuple[frozenset[int], Kind, str], ...] = (
     (
         frozenset(
             # 0 is what PyMySQL says of a connection that is closed already.
-            {0, 1040, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226}
+            {
+                0,
+                1021,
+                1037,
+                1038,
+                1040,
+                1041,
+                1053,
+                1114,
+                1129,
+                1135,
+                1158,
+                1159,
+                1160,
+                1161,
+                1203,
+                1205,
+                1213,
+                1226,
+            }
             | {1317, 1412, 1927, 1969, 2006, 2013, 2055, 3024, 4031}
         ),
         TryLaterError,

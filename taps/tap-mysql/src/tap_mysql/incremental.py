@@ -39,12 +39,13 @@ def incremental(
 ) -> Iterator[Event]:
     """Read everything from the bookmark on; see `bookmarks` for how it moves."""
     previous = Bookmark.from_state(state, key.name)
+    bound = ""
+    # First of all: what is no value of the column cannot be compared with one either.
+    if previous.value is not None:
+        bound = queries.at_least(key, previous.value, slack=previous.is_ours)
     checkpoint = _checkpoint(client, source, key)
     activity = _activity(client)
     goal = bookmarks.plan(key, previous, checkpoint, activity, look_back_seconds)
-    bound = ""
-    if previous.value is not None:
-        bound = queries.at_least(key, previous.value, slack=previous.is_ours)
     # Without an index the server would sort the whole table.
     is_ordered = key.can_compare and key.name in table.indexed
     query = source.query(bound, order=key.sql if is_ordered else "")

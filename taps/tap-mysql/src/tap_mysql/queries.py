@@ -17,7 +17,8 @@ if t.TYPE_CHECKING:
 
     from dativo_core.sql.relation import Column
 
-DIALECT = Dialect("`", re.compile(r"'(?:[^'\\]|''|\\.)*'", re.DOTALL))
+_LITERAL = r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\""
+DIALECT = Dialect("`", re.compile(_LITERAL, re.DOTALL))
 TIME_TYPES = {"date", "datetime", "timestamp"}
 NUMBER_TYPES = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal"}
 # A statement's clock is read before its transaction begins, and clocks differ.

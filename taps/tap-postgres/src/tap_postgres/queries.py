@@ -22,7 +22,9 @@ CLOCK_SLACK = {
     "timestamptz": "10 minutes",
 }
 
-DIALECT = Dialect('"', re.compile(r"'(?:[^']|'')*'"))
+# As standard SQL has them, with escapes, and between dollars.
+_LITERAL = r"\b[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$"
+DIALECT = Dialect('"', re.compile(_LITERAL, re.DOTALL))
 quote_identifier = DIALECT.quote
 _TIME_ZONE = "(SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')"
 
@@ -66,7 +68,10 @@ class Cursor:
         """
         if self.type in TIME_TYPES:
             return f"{self.sql} <= {moment('clock_timestamp()', self.type)}"
-        if self.type in {"float4", "float8", "numeric"}:
+        if self.type == "numeric":
+            # As text: before version 14 there is no infinity to compare with.
+            return f"{self.sql}::text NOT IN ('NaN', 'Infinity', '-Infinity')"
+        if self.type in {"float4", "float8"}:
             return f"{self.sql} NOT IN ('NaN', 'Infinity', '-Infinity')"
         return f"{self.sql} IS NOT NULL"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import typing as t
 from dataclasses import dataclass
 
@@ -73,6 +75,13 @@ class Source:
             return self.state_rows
         # A chunk that is read ahead must fit into what may wait.
         return min(self.state_rows, AHEAD_ROWS)
+
+    @property
+    def digest(self) -> str:
+        """What is asked of each row: loads that differ in it cannot share a version."""
+        columns = [(n, v.select, v.schema) for n, v in self.columns.items()]
+        asked = json.dumps([columns, self.where], sort_keys=True)
+        return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
     @property
     def subject(self) -> str:

@@ -131,7 +131,12 @@ class SqlStream(Stream):
         """Keep the version of a load that goes on."""
         # Without a key the target could not merge rows that changed between two runs.
         state = self._bookmark if self.primary_keys else {}
-        self._load = self._reader.plan(self._source(), state, full_table_version)
+        source, version = self._source(), full_table_version
+        marker = state.get("full_table")
+        # A column that is new would be null in all rows that came before.
+        if marker and state.get("asked", source.digest) != source.digest:
+            state, version = {}, max(version, marker["version"] + 1)
+        self._load = self._reader.plan(source, state, version)
         self._stream_version = self._load.version
         super()._write_activate_version_message(self._stream_version)
 
@@ -226,9 +231,12 @@ class SqlStream(Stream):
 
     def _resumable(self, events: Iterator[Event]) -> Iterator[Event]:
         # See the version: without a key, such a load starts over.
+        asked = self._source().digest
         for event in events:
-            if self.primary_keys or not isinstance(event, Progress):
+            if not isinstance(event, Progress):
                 yield event
+            elif self.primary_keys:
+                yield Progress({**event.state, "asked": asked})
 
     def _source(self) -> Source:
         stream_options = (self.config.get("stream_options") or {}).get(self.name) or {}
