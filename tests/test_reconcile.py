@@ -125,6 +125,17 @@ def test_a_table_without_key_is_compared_by_whole_rows(pipeline, compare):
     assert "secret" not in json.dumps(report) + said
 
 
+def test_what_has_nothing_to_compare_is_refused(pipeline, compare):
+    """Instead of a statement that the server does not understand."""
+    pipeline.source.execute("CREATE TABLE t (a float8); INSERT INTO t VALUES (1)")
+    pipeline.run()
+
+    code, said, report = compare("public-t")
+
+    assert (code, report) == (78, None)
+    assert "no column that can be compared" in said
+
+
 def test_what_is_meant_to_differ_is_no_difference(pipeline, compare):
     """What a custom clause leaves out, and rows that are marked as deleted."""
     pipeline.source.execute(

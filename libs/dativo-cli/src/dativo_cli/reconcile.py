@@ -61,6 +61,9 @@ def reconcile(
     _check_keys(stream, keys, in_both)
     wanted = keys if keys_only and keys else source.digestible
     columns = [name for name in wanted if name in in_both]
+    if not columns:
+        msg = f"Stream '{stream}' has no column that can be compared."
+        raise ConfigurationError(msg, hint="Floats and arrays cannot, nor new columns.")
     named = keys or tuple(columns)
     with source.side(columns, named) as side:
         ordered = [*named, *(name for name in columns if name not in named)]
