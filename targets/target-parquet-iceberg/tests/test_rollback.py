@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from dativo_core.errors import ConfigurationError
 from target_parquet_iceberg.bookmarks import Bookmarks
@@ -143,3 +145,21 @@ def test_a_full_load_goes_on_after_going_back_to_it(lake, say) -> None:
     later = say.record("t", 1, id=3)
     lake.load(schema, later, say.activate("t", 1), say.state(t={"c": 3}))
     assert lake.query("SELECT id FROM lake.t ORDER BY 1") == [(1,), (2,), (3,)]
+
+
+def test_time_does_not_go_back_in_a_table(lake, config, say, monkeypatch) -> None:
+    """A clock that was wrong for a run: every log stays in order, as of then too."""
+    table = open_table(config, "t")
+    now, known = time.time(), table.current_snapshot()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: now - 3600)
+        schema = say.schema("t", ("id",), id="integer")
+        lake.load(schema, say.record("t", id=3), say.state(t={"c": 3}))
+        Bookmarks(config).store("t", {"c": 4})
+        newest = points(open_table(config, "t"))[0].run_id
+        rollback(open_table(config, "t"), newest)
+    metadata = open_table(config, "t").metadata
+    for log in (metadata.snapshots, metadata.metadata_log):
+        times = [entry.timestamp_ms for entry in log]
+        assert times == sorted(times)
+    assert metadata.last_updated_ms >= known.timestamp_ms
