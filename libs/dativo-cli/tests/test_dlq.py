@@ -296,3 +296,13 @@ def test_letters_on_s3(make_place, tmp_path, seaweed):
     )
     assert place.rows("shop_orders__dlq") == []
     assert place.dlq("list").stdout == b"No dead letters.\n"
+
+
+@pytest.mark.parametrize("name", ["shop-orders", "日本"])
+def test_replays_are_known_without_the_table_setting(make_place, dativo, name):
+    """With --warehouse alone, letters that have landed are not sent again."""
+    place = make_place(streams={name: {"table": "other"}})
+    place.load(schema((), name), record(1, "1 EUR", name))
+    place.load(raw=repaired(place.dlq("replay").stdout))
+    again = dativo("dlq", "replay", "--warehouse", place.settings["warehouse"])
+    assert (again.code, again.stdout) == (0, b"")

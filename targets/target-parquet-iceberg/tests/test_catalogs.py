@@ -83,6 +83,34 @@ def test_odd_folder_names(new_lake, say, name) -> None:
     assert lake.query("SELECT id FROM lake.s") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "odd", [{"warehouse": "a#b"}, {"warehouse": "a?b"}, {"namespace": "a#b"}], ids=str
+)
+def test_folder_names_that_would_be_cut_are_refused(tmp_path, lake, say, odd) -> None:
+    """Nothing is written beside the folder that the setting names."""
+    settings = {name: str(tmp_path / value) for name, value in odd.items()}
+    outcome = lake.load(say.schema("s", id="integer"), **settings)
+    assert outcome.code == 78
+    assert f"Setting {next(iter(odd))}: " in outcome.errors[0]
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_relative_warehouse_is_in_a_folder_with_a_name_too(
+    tmp_path, lake, say, monkeypatch
+) -> None:
+    """What counts is where it is, not how it is written."""
+    (tmp_path / "c#").mkdir()
+    monkeypatch.chdir(tmp_path / "c#")
+    assert lake.load(say.schema("s", id="integer"), warehouse="w").code == 78
+
+
+@pytest.mark.parametrize("name", ["", "..", "a. "])
+def test_a_namespace_needs_a_name(lake, say, name) -> None:
+    """What an empty variable of the environment gives is refused with words."""
+    outcome = lake.load(say.schema("s", id="integer"), namespace=name)
+    assert (outcome.code, "Setting namespace: " in outcome.errors[0]) == (78, True)
+
+
 def test_file_url_and_home(tmp_path, monkeypatch) -> None:
     """A warehouse may be written as a URL or start at home."""
     monkeypatch.setenv("HOME", str(tmp_path))

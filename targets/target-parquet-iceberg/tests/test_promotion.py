@@ -169,6 +169,30 @@ def test_the_next_run_goes_on_from_the_bookmark(lake, say) -> None:
     assert open_bookmarks(settings_of(lake)).all() == {"s": {"v": 4}}
 
 
+def test_a_new_row_like_an_old_one_is_new_after_promotion(lake, say) -> None:
+    """As many rows may come again as the folder has taken since, and no more."""
+    schema = say.schema("s", id="integer")
+    start, one, two = (say.state(s={"v": v}) for v in (0, 1, 2))
+    rows = [say.record("s", id=number) for number in (1, 2)]
+    assert lake.load(start, schema, rows[0], one, **PARQUET).code == 0
+    assert lake.load(one, schema, rows[1], two, **PARQUET).code == 0
+    promote(lake)
+    again = [one, schema, rows[1], rows[0], say.state(s={"v": 3})]
+    assert lake.load(*again, **ICEBERG).code == 0
+    assert lake.query("SELECT id FROM lake.s ORDER BY id") == [(1,), (1,), (2,)]
+
+
+def test_a_replay_before_promotion_is_not_taken_again(lake, say) -> None:
+    """The table knows the dead letters whose rows the folder has."""
+    first, last = (say.schema("s", id="integer") for _ in range(2))
+    first["schema"]["x-dativo.replay"] = last["schema"]["x-dativo.replay"] = "r1"
+    last["schema"]["x-dativo.replay-ends"] = True
+    assert lake.load(first, say.record("s", id=1), last, **PARQUET).code == 0
+    promote(lake)
+    assert lake.load(first, say.record("s", id=1), last, **ICEBERG).code == 0
+    assert lake.query("SELECT id FROM lake.s") == [(1,)]
+
+
 def test_an_upsert_reaches_promoted_rows(lake, say) -> None:
     """Rows of promoted files are replaced by key, also by position deletes."""
     schema = say.schema("s", ("id",), id="integer", p="string", v="string")

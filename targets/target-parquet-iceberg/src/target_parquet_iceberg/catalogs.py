@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
 
 NAME = "dativo"
 BUSY_SECONDS = 60
+_CUT = "#?\t\n\r"
 FILE_IO = f"{__package__}.file_io.FrugalFileIO"
 # What a catalog needs beyond this program, and the extra that brings it.
 EXTRAS = {"psycopg2": "postgres", "boto3": "glue"}
@@ -35,8 +36,10 @@ def properties(settings: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the PyIceberg properties of the catalog.
 
     Raises:
-        ConfigurationError: if a warehouse on S3 has no catalog setting.
+        ConfigurationError: if a warehouse on S3 has no catalog setting, or names are
+            none that PyIceberg can work with.
     """
+    _check_names(settings)
     warehouse = settings["warehouse"].rstrip("/")
     given = settings.get("catalog", {}).items()
     chosen = {name: _property(value) for name, value in given if name != "name"}
@@ -49,6 +52,21 @@ def properties(settings: Mapping[str, t.Any]) -> dict[str, t.Any]:
         **storage,
         **chosen,
     }
+
+
+def _check_names(settings: Mapping[str, t.Any]) -> None:
+    namespace = settings.get("namespace", NAME)
+    for setting, name in (
+        ("warehouse", _location(settings["warehouse"])),
+        ("namespace", namespace),
+    ):
+        odd = next((c for c in name if c in _CUT), None)
+        if odd is not None:  # all files would have the name that comes before it
+            what = f"Setting {setting}: {name!r} has {odd!r}, where PyIceberg cuts it."
+            raise ConfigurationError(what, hint="Take another name for the folder.")
+    if not all(part.strip() for part in namespace.split(".")):
+        what = f"Setting namespace: {namespace!r} is no name."
+        raise ConfigurationError(what, hint="Give it one, such as lake or a.b.")
 
 
 def _sqlite(warehouse: str) -> dict[str, str]:

@@ -56,7 +56,8 @@ class Desk:
         if not known:  # the usual case needs no catalog
             return frozenset()
         streams = {one.content["stream"] for one in kept_letters(self.folder, name)}
-        tables = {table_of(stream, self._settings) for stream in streams}
+        # Most folders have the name of their table, whatever the settings say now.
+        tables = {name, *map(self._folder_of, streams)} - {""}
         with explained(self._settings["warehouse"]):
             taken = {replay for table in tables for replay in self._taken(table)}
         return frozenset(known & taken)

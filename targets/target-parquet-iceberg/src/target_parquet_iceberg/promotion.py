@@ -43,7 +43,15 @@ from target_parquet_iceberg.parquet_store import open_stores
 from target_parquet_iceberg.reconcile import creation
 from target_parquet_iceberg.settings import with_defaults
 from target_parquet_iceberg.snapshots import Delta, SnapshotWriter
-from target_parquet_iceberg.staging import ROWS, RUN_ID, SEQUENCE, STATE, STREAM
+from target_parquet_iceberg.staging import (
+    APPENDED,
+    REPLAYS,
+    ROWS,
+    RUN_ID,
+    SEQUENCE,
+    STATE,
+    STREAM,
+)
 from target_parquet_iceberg.transforms import physical
 
 if t.TYPE_CHECKING:
@@ -143,9 +151,11 @@ class Promotion:
             self._catalog.create_namespace(self._identifier[0])
         transaction = self._transaction(entry)
         properties = _properties(entry)
+        ledger = {APPENDED: entry.appended} if entry.appended else {}
         transaction.set_properties(
             {
                 **properties,
+                **ledger,
                 TableProperties.DEFAULT_NAME_MAPPING: (
                     transaction.table_metadata.schema().name_mapping.model_dump_json()
                 ),
@@ -246,6 +256,8 @@ def _properties(entry: Entry) -> dict[str, str]:
     }
     if entry.state is not None:
         properties[STATE] = json.dumps(entry.state, sort_keys=True)
+    if entry.replays:
+        properties[REPLAYS] = json.dumps(entry.replays)
     return properties
 
 

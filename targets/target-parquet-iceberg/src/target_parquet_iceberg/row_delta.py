@@ -24,6 +24,7 @@ from pyiceberg.manifest import (
     ManifestWriterV2,
 )
 from pyiceberg.schema import Schema
+from pyiceberg.table.update import AddSnapshotUpdate
 from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, ListType, NestedField, StructType
@@ -41,6 +42,7 @@ if t.TYPE_CHECKING:
     from pyiceberg.io import FileIO
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.table.snapshots import Summary
+    from pyiceberg.table.update import TableUpdate, UpdatesAndRequirements
 
 ENTRIES_PER_MANIFEST = 10_000
 # Merged at the commit that finds so many of a kind: each costs every reader a request.
@@ -116,6 +118,16 @@ class RowDelta(_OverwriteFiles):
     def __init__(self, *arguments: t.Any, **options: t.Any) -> None:
         super().__init__(*arguments, **options)
         self._delete_files: list[DataFile] = []
+
+    def _commit(self) -> UpdatesAndRequirements:
+        """Let time stand still for a clock that has gone back.
+
+        Java's reader refuses a table whose log is out of order by more than a minute
+        (`TableMetadata`, "[BUG] Expected sorted snapshot log entries").
+        """
+        updates, requirements = super()._commit()
+        latest = self._transaction.table_metadata.last_updated_ms
+        return tuple(_not_before(one, latest) for one in updates), requirements
 
     def append_delete_file(self, file: DataFile) -> None:
         """Add a delete file to the snapshot."""
@@ -220,6 +232,14 @@ class RowDelta(_OverwriteFiles):
             return super()._summary(snapshot_properties or {})
         finally:
             self._added_data_files = data_files
+
+
+def _not_before(update: TableUpdate, latest: int) -> TableUpdate:
+    if not isinstance(update, AddSnapshotUpdate):
+        return update
+    moment = max(update.snapshot.timestamp_ms, latest)
+    snapshot = update.snapshot.model_copy(update={"timestamp_ms": moment})
+    return update.model_copy(update={"snapshot": snapshot})
 
 
 def worth_merging(listed: Sequence[ManifestFile]) -> set[str]:

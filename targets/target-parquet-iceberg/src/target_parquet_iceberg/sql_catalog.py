@@ -91,8 +91,9 @@ def updated(table: Table, updates: tuple[TableUpdate, ...]) -> TableMetadata:
             metadata, table.metadata_location, before.last_updated_ms
         )
         if metadata.last_updated_ms == before.last_updated_ms:
-            now = {"last_updated_ms": int(1000 * time.time())}
-            metadata = metadata.model_copy(update=now)
+            # Never back, though a clock may go: other engines compare.
+            now = max(int(1000 * time.time()), before.last_updated_ms)
+            metadata = metadata.model_copy(update={"last_updated_ms": now})
     metadata.spec().check_compatible(metadata.schema())
     metadata.sort_order().check_compatible(metadata.schema())
     return metadata
