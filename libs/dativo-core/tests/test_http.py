@@ -397,6 +397,13 @@ def test_a_url_that_is_none(client_for, url, words) -> None:
         client_for("http://x").send(Request("GET", url))
 
 
+def test_an_address_that_is_none(client_for) -> None:
+    """What is no URL at all is known even before; it may hold a password."""
+    with pytest.raises(ConfigurationError, match="Check the URL") as caught:
+        client_for("https://user:canary@[bad")
+    assert "canary" not in str(caught.value)
+
+
 def test_a_secret_that_cannot_be_sent(client_for, server) -> None:
     """A line break at its end is cut off; one within is an error that hides it."""
     ask(client_for(server.url, auth=bearer("sk_live_1\n")), server)
@@ -453,6 +460,29 @@ def test_netrc_is_for_others(client_for, server, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NETRC", str(netrc))
     ask(client_for(server.url), server)
     assert server.seen[0].headers["Authorization"] is None
+
+
+@pytest.mark.parametrize("seconds", [3_600, 10**15])
+def test_a_hold_is_known_to_the_next_run(client_for, server, tmp_path, seconds) -> None:
+    """It ends and says until when, as the one before; nothing is asked meanwhile."""
+    server.then_answer(429, headers={"Retry-After": str(seconds)})
+    until = {}
+    for run in range(2):
+        given = {"shares_limits": True, "state_folder": tmp_path}
+        with pytest.raises(TryLaterError, match="not before") as caught:
+            ask(client_for(server.url, **given), server)
+        until[run] = caught.value.not_before
+    assert until[0] == until[1]
+    assert len(server.seen) == 1
+
+
+def test_a_short_hold_is_waited_for(client_for, server, tmp_path, clock) -> None:
+    """By the policy's patience, without asking meanwhile."""
+    client = client_for(server.url, shares_limits=True, state_folder=tmp_path)
+    client._limiter.throttled("GET x", 120, GLOBAL)
+    assert ask(client, server).json() == {"ok": True}
+    assert 120 <= clock.now() - 1_800_000_000 < 140
+    assert len(server.seen) == 1
 
 
 def test_processes_share_limits(client_for, server, clock, tmp_path) -> None:

@@ -7,6 +7,7 @@ import stat
 import threading
 
 import pytest
+from dativo_core.errors import ConfigurationError
 from dativo_core.fetch import ordered
 from dativo_core.limiter import GLOBAL, FileBuckets, Limiter, Rates
 
@@ -259,7 +260,16 @@ def test_processes_share_a_file(clock, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[1]", '{"a": [1, 2, 3, 4]}', '{"a": [1, 2, 3, 4, 5, []]}', "[]"]
+    "content",
+    [
+        "{",
+        "[1]",
+        '{"a": [1, 2, 3, 4]}',
+        '{"a": [1, 2, 3, 4, 5, []]}',
+        "[]",
+        '{"a": [0, 0, 0, [1]]}',
+        f'{{"a": [1, {"9" * 400}, 0, []]}}',
+    ],
 )
 def test_a_damaged_file_is_an_empty_one(clock, tmp_path, content) -> None:
     """It is written anew."""
@@ -268,6 +278,14 @@ def test_a_damaged_file_is_an_empty_one(clock, tmp_path, content) -> None:
     one = Limiter(EVEN, FileBuckets(path), clock=clock.now, sleep=clock.sleep)
     assert moments(one, clock, *"aa") == [0, 0.1]
     assert set(json.loads(path.read_text())) == {"a", GLOBAL}
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path) -> None:
+    """It is a setting, and not a bug."""
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "limits", tmp_path):
+        with pytest.raises(ConfigurationError, match=str(path)):
+            FileBuckets(path)
 
 
 def test_the_file_is_locked(tmp_path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from dativo_core.errors import CredentialsError
+from tap_stripe import output
+from tap_stripe.streams import StripeStream
 from tap_stripe.versions import DELETED_AT, LINES, NEWEST
 
 MISSION = ("customers", "charges", "invoices", "subscriptions")
@@ -219,6 +221,31 @@ def test_killed_at_any_request_it_goes_on_from_the_last_state(stripe_for, step):
             if name in truth:
                 assert table.rows.keys() == truth[name].keys(), stop_at
         assert tables["invoice_line_items"].rows.keys() == lines
+
+
+def test_a_state_covers_no_row_that_was_not_written(stripe, monkeypatch):
+    """Whatever ends a run in the middle of a page: a stream map, a signal."""
+    monkeypatch.setattr(output, "STATE_SECONDS", 0)
+    write, names, number = StripeStream.write, ("invoices", "invoice_line_items"), 0
+    while True:
+        number += 1
+        written = []
+
+        def fail(stream, records, nth=number, written=written):
+            written.append(stream)
+            if len(written) == nth:
+                raise ZeroDivisionError
+            write(stream, records)
+
+        monkeypatch.setattr(StripeStream, "write", fail)
+        cut = stripe.run(*names)
+        if cut.error is None:
+            break
+        monkeypatch.setattr(StripeStream, "write", write)
+        rest = stripe.run(*names, state=cut.durable.state)
+        ids = cut.durable.ids("invoices") + rest.ids("invoices")
+        assert set(ids) == stripe.truth("invoices").keys(), number
+    assert number > 4
 
 
 def test_changes_during_a_sync_are_there_after_the_next(stripe):

@@ -43,6 +43,8 @@ def test_costly_lists_are_left_out_unless_they_are_asked_for():
         ({"api_kee": "x"}, "Did you mean 'api_key'"),
         ({"rate_limit_share": 2}, "rate_limit_share"),
         ({"workers": 0}, "workers"),
+        ({"start_date": "yesterday"}, "'start_date' is 'yesterday'"),
+        ({"start_date": "2024-13-01"}, "2024-01-31T12:00:00Z"),
     ],
 )
 def test_a_wrong_setting_is_named(config, words):

@@ -13,6 +13,7 @@ from dativo_core.breaker import Breaker, breaker_key
 from dativo_core.breaker_store import JsonBreakerStore
 from dativo_core.call_metrics import CallMetrics
 from dativo_core.classifier import Classifier, load_policy, load_rules
+from dativo_core.errors import ConfigurationError
 from dativo_core.fetch import pause
 from dativo_core.http_client import MAX_BODY_BYTES, HttpClient
 from dativo_core.http_messages import Call, Reply, Request, Timeouts
@@ -39,6 +40,10 @@ __all__ = [
     "Timeouts",
     "build_client",
 ]
+
+
+# A longer hold is a matter of the retry policy, which tells of it and may end the run.
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,11 @@ def build_client(
         options: What else is wanted.
 
     Raises:
-        ConfigurationError: `error_handling` is not valid.
+        ConfigurationError: `error_handling` or the address is not valid, or the state
+            folder cannot be written.
     """
     wanted = options or Options()
-    key = breaker_key(urlsplit(url).netloc.rpartition("@")[2], wanted.credential)
+    key = breaker_key(_host(url), wanted.credential)
     metrics = CallMetrics(clock=wanted.clock)
     return HttpClient(
         open_session(plugin, wanted.workers, wanted.ca_file),
@@ -119,6 +125,15 @@ def build_client(
         clock=wanted.clock,
         now=wanted.now,
     )
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError as error:
+        # The address is not shown: it may hold a password.
+        msg = f"The API's address is none: {error}."
+        raise ConfigurationError(msg, hint="Check the URL.") from error
 
 
 def _retrier(plugin: str, wanted: Options) -> Retrier:
@@ -144,11 +159,19 @@ def _breaker(key: str, wanted: Options) -> Breaker:
 
 def _limiter(key: str, rates: Rates, wanted: Options) -> Limiter:
     if not (wanted.shares_limits and wanted.state_folder):
-        return Limiter(rates, clock=wanted.clock, sleep=wanted.sleep)
+        return Limiter(
+            rates, patience=PATIENCE_SECONDS, clock=wanted.clock, sleep=wanted.sleep
+        )
     name = f"limits-{key.replace(':', '_')}.json"
     # Clocks of two processes agree only on the time of day.
     shared = FileBuckets(wanted.state_folder / name)
-    return Limiter(rates, shared, clock=wanted.now, sleep=wanted.sleep)
+    return Limiter(
+        rates,
+        shared,
+        patience=PATIENCE_SECONDS,
+        clock=wanted.now,
+        sleep=wanted.sleep,
+    )
 
 
 def _both(

@@ -17,7 +17,7 @@ from dativo_core.fault_sources import (
     fault_of_reply,
     is_error_body,
 )
-from dativo_core.faults import Action, Category, Decision
+from dativo_core.faults import Action, Category, Decision, Fault
 from dativo_core.http_body import (
     BodyTooLargeError,
     BodyTooSlowError,
@@ -26,6 +26,7 @@ from dativo_core.http_body import (
     read_body,
 )
 from dativo_core.http_messages import Call, Reply, Request, Timeouts
+from dativo_core.limiter import HeldError
 from dativo_core.retry import AttemptError, Retrier
 
 if t.TYPE_CHECKING:
@@ -37,8 +38,7 @@ if t.TYPE_CHECKING:
     from dativo_core.breaker import Permit
     from dativo_core.classifier import Classifier
     from dativo_core.errors import DativoError
-    from dativo_core.faults import Fault
-    from dativo_core.limiter import Limiter
+    from dativo_core.limiter import Limiter, Turn
 
 MAX_BODY_BYTES = 64 << 20
 # And "not modified": no other answer of the 300s is one.
@@ -125,7 +125,7 @@ class HttpClient:
     def _attempt(self, request: Request) -> Reply:
         permit = self._admit()
         try:
-            turn = self._limiter.acquire(request.bucket)
+            turn = self._wait_for_turn(request)
             prepared = self._prepare(request)
             started = self._clock()
             found = self._exchange(request, prepared)
@@ -155,6 +155,21 @@ class HttpClient:
                 not_before=refusal.not_before,
             )
             raise AttemptError(decision, refusal, is_sent=False) from None
+
+    def _wait_for_turn(self, request: Request) -> Turn:
+        try:
+            return self._limiter.acquire(request.bucket)
+        except HeldError as held:
+            decision = Decision(
+                Category.RATE_LIMIT,
+                Action.WAIT,
+                rule="limiter",
+                reason=f"{request.place} is not to be asked for a while, as it said.",
+                retry_after=held.seconds,
+                not_before=self._now() + held.seconds,
+            )
+            error = error_of(decision, Fault(self._source))
+            raise AttemptError(decision, error, is_sent=False) from None
 
     def _prepare(self, request: Request) -> requests.PreparedRequest:
         import requests  # noqa: PLC0415 0.1 s, and --about needs none

@@ -13,11 +13,14 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
+import math
 import os
 import threading
 import time
 import typing as t
 from dataclasses import astuple, dataclass, field, replace
+
+from dativo_core.errors import ConfigurationError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -122,6 +125,14 @@ class Bucket:
         return replace(self, rate=rate, changed_at=now + HOLD_SECONDS)
 
 
+class HeldError(Exception):
+    """The provider wants no request for longer than the limiter waits."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no request for {seconds:.0f} seconds")
+        self.seconds = seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Leave to send one request: when it was given, and after how many seconds."""
@@ -157,21 +168,32 @@ class MemoryBuckets:
 class FileBuckets:
     """Buckets of all processes that name the same file, on one machine.
 
-    The lock is the kernel's: it ends with the process. A file that cannot be read is an
+    The lock is the kernel's: it ends with the process. A file that makes no sense is an
     empty one. The limiter's clock must be `time.time`.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(self._open())
+        except OSError as error:
+            msg = f"{path} cannot be written ({error.strerror})."
+            hint = "Name another folder for what runs share, or give write permission."
+            raise ConfigurationError(msg, hint=hint) from error
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[Buckets]:
         """Give exclusive access, then write what has changed."""
         import fcntl  # noqa: PLC0415 not on Windows, where nothing else needs it
 
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        with os.fdopen(handle, "r+b") as file:
+        with os.fdopen(self._open(), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             before = _parse(file.read())
             buckets = dict(before)
@@ -186,14 +208,16 @@ class FileBuckets:
 def _parse(content: bytes) -> dict[str, Bucket]:
     try:
         found = json.loads(content or b"{}")
-        return {
+        buckets = {
             str(name): Bucket(
                 float(rate), float(blocked), float(changed), _moments(went)
             )
             for name, (rate, blocked, changed, went) in found.items()
         }
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return {}
+    # With no rate at all nothing would ever go.
+    return buckets if all(one.rate > 0 for one in buckets.values()) else {}
 
 
 def _moments(found: t.Iterable[t.Any]) -> tuple[float, ...]:
@@ -201,18 +225,23 @@ def _moments(found: t.Iterable[t.Any]) -> tuple[float, ...]:
 
 
 class Limiter:
-    """Hands out the moments at which requests may go, to all threads."""
+    """Hands out the moments at which requests may go, to all threads.
+
+    `patience` is the longest hold of the provider's that is waited for here.
+    """
 
     def __init__(
         self,
         rates: Rates,
         store: BucketStore | None = None,
         *,
+        patience: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._rates = rates
         self._store = store or MemoryBuckets()
+        self._patience = patience
         self._clock = clock
         self._sleep = sleep
         # One waiter an endpoint looks at the clock; the others queue up behind it.
@@ -222,7 +251,11 @@ class Limiter:
         self._quickest: dict[str, float] = {}
 
     def acquire(self, endpoint: str) -> Turn:
-        """Wait until a request to the endpoint may go."""
+        """Wait until a request to the endpoint may go.
+
+        Raises:
+            HeldError: That takes too long.
+        """
         started = self._clock()
         with self._turnstiles[endpoint]:
             now, wait = self._take(endpoint)
@@ -271,6 +304,9 @@ class Limiter:
                 name: self._current(buckets, name, now) for name in (endpoint, GLOBAL)
             }
             counted = {name: self._rates.counted(name) for name in found}
+            held = max(one.blocked_until for one in found.values()) - now
+            if held > self._patience:
+                raise HeldError(held)
             opens_at = max(one.opens_at(counted[name]) for name, one in found.items())
             if opens_at <= now:
                 for name, one in found.items():

@@ -21,6 +21,9 @@ if t.TYPE_CHECKING:
 
 R = t.TypeVar("R")
 
+# The last second of the year 9999.
+_LAST = 253_402_300_799
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -193,5 +196,6 @@ class Retrier:
 
 def moment(seconds: float) -> str:
     """Return a time since 1970 as ISO 8601 in UTC, to the next full second."""
-    rounded = datetime.fromtimestamp(-(-seconds // 1), timezone.utc)
+    # A server may ask for a wait beyond all calendars.
+    rounded = datetime.fromtimestamp(min(-(-seconds // 1), _LAST), timezone.utc)
     return rounded.isoformat().replace("+00:00", "Z")

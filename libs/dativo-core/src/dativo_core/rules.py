@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import math
 import re
 import typing as t
 from dataclasses import dataclass
@@ -170,10 +171,12 @@ _PARSERS: Mapping[str, Callable[[t.Any, str], t.Any]] = {
 
 
 def positive(value: t.Any, where: str) -> float:
-    """Return a number above zero."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+    """Return a finite number above zero."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # Not a number is neither above nor below another one.
+    if not is_number or not 0 < value < math.inf:
         raise wrong(where, f"must be a number above 0, not {value!r}")
-    return value
+    return t.cast("float", value)
 
 
 def expect(value: t.Any, kind: type, where: str) -> t.Any:

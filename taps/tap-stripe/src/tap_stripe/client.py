@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import typing as t
@@ -83,8 +84,10 @@ class StripeClient:
                 endpoint=f"GET {endpoint or path}",
             )
         )
-        if date := reply.headers.get("date"):
-            self._ahead = parsedate_to_datetime(date).timestamp() - self._clock()
+        # What stands between may send a date that is none.
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            date = parsedate_to_datetime(reply.headers.get("date", ""))
+            self._ahead = date.timestamp() - self._clock()
         return reply.body
 
     def foresee(

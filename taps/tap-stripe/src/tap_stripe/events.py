@@ -25,7 +25,7 @@ class Data(msgspec.Struct, frozen=True):
     """What an event carries."""
 
     object: msgspec.Raw
-    previous_attributes: dict[str, msgspec.Raw] = {}
+    previous_attributes: dict[str, msgspec.Raw] | None = None
 
 
 class Event(msgspec.Struct, frozen=True):

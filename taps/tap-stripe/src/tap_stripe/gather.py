@@ -94,14 +94,14 @@ class Gatherer:
             newest: Second of the last object of the page before: none can be newer.
 
         Raises:
-            TryLaterError: if the server does not go on from page to page.
+            TryLaterError: if the server does not go on from page to page, or answers
+                with something else than a page.
         """
         path, asked = question(resource, params, identity)
         for _ in range(_ATTEMPTS):
-            page = without_repeats(read_page(self._get(path, asked, resource.path)))
-            heads = [read_head(item) for item in page.data]
+            page, heads = _read(path, self._get(path, asked, resource.path))
             goes_on = _follows(heads, asked.get("starting_after", ""))
-            is_cut = page.has_more and not heads
+            is_cut = page.has_more and not (heads and heads[-1].id)
             if goes_on and not is_cut and not _has_newer(heads, newest):
                 return page
         if goes_on and not is_cut:
@@ -118,7 +118,10 @@ class Gatherer:
         except GoneError:
             return None
         found = msgspec.Raw(body)
-        return None if read_head(found).deleted else found
+        try:
+            return None if read_head(found).deleted else found
+        except msgspec.ValidationError as error:
+            raise _strange(path, error) from error
 
     def rows(self, wanted: Wanted, item: msgspec.Raw, rows: Rows) -> None:
         """Add the rows that an object makes."""
@@ -185,7 +188,7 @@ class Gatherer:
         if not text.startswith(b"{"):
             return None
         page = read_page(text)
-        if not page.has_more or not page.data:
+        if not page.has_more:
             return page.data
         try:
             data = self._rest(child, identity, page.data)
@@ -227,6 +230,19 @@ class Gatherer:
             if not page.has_more or not page.data:
                 return
             after = read_head(page.data[-1]).id
+
+
+def _read(path: str, body: bytes) -> tuple[Page, list[Head]]:
+    try:
+        page = without_repeats(read_page(body))
+        return page, [read_head(item) for item in page.data]
+    except msgspec.ValidationError as error:
+        raise _strange(path, error) from error
+
+
+def _strange(path: str, error: Exception) -> TryLaterError:
+    msg = f"What Stripe answers for {path} is not as documented: {error}."
+    return TryLaterError(msg, hint="Look at what stands between; then run again.")
 
 
 def is_lost_cursor(error: DativoError) -> bool:

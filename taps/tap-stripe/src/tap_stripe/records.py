@@ -32,14 +32,19 @@ class Page(msgspec.Struct, frozen=True):
     has_more: bool = False
 
 
-class Head(msgspec.Struct, frozen=True):
-    """What the tap itself must know of an object."""
+class Head(msgspec.Struct, frozen=True, rename={"told_id": "id"}):
+    """What the tap itself must know of an object; what is not there yet has no id."""
 
-    id: str = ""
+    told_id: str | None = None
     object: str = ""
     created: int | None = None
     date: int | None = None
     deleted: bool = False
+
+    @property
+    def id(self) -> str:
+        """What names it."""
+        return self.told_id or ""
 
     @property
     def moment(self) -> int | None:

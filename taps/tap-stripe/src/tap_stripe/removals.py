@@ -61,7 +61,8 @@ def find(
                 if event.type in carrier.gone:
                     before, after = after, _NOTHING
                 else:
-                    before = _page(event.data.previous_attributes.get(child.field))
+                    attributes = event.data.previous_attributes or {}
+                    before = _page(attributes.get(child.field))
                 yield from _gone(event, head.id, child, before, after)
 
 

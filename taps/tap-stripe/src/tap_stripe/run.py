@@ -105,10 +105,12 @@ class AccountRun:
                 self._output.begin(stream, lane.bookmark.version)
         try:
             self._read_lists(lanes)
-        finally:
-            # Also when the run ends here: what was read need not be read again.
-            for lane in lanes:
-                self._keep(lane)
+        except DativoError:
+            # The run ends here, and what was read need not be read again. After any
+            # other error or a signal, part of a page may not be written.
+            self._keep_all(lanes)
+            raise
+        self._keep_all(lanes)
         good = [lane for lane in lanes if lane.error is None]
         refused = _refused(lanes)
         until = self._terms.settled()
@@ -179,6 +181,10 @@ class AccountRun:
     def _write(self, rows: Rows) -> None:
         for stream, records in rows.items():
             self._output.write(stream, records)
+
+    def _keep_all(self, lanes: Iterable[Lane]) -> None:
+        for lane in lanes:
+            self._keep(lane)
 
     def _keep(self, lane: Lane) -> None:
         """Note what is left of a list."""

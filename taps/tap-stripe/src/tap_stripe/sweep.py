@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import dataclass
 
 from dativo_core import fetch
-from dativo_core.errors import RefusedError
+from dativo_core.errors import NotPermittedError, RefusedError
 
 from tap_stripe import events as feed
 from tap_stripe import removals, resources, windows
 from tap_stripe.events import How
-from tap_stripe.gather import no_rows
+from tap_stripe.gather import is_lost_cursor, no_rows
 from tap_stripe.records import Origin, read_fields, read_head, read_owner
 from tap_stripe.windows import Segment
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import msgspec
 
@@ -33,6 +34,7 @@ EVENTS = resources.BY_NAME["events"]
 # What the API takes in one request (https://docs.stripe.com/api/events/list).
 _MOST_TYPES = 20
 _PAGES_A_SLICE = 8
+_MOST_LOST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,15 @@ def sweep(
         gatherer: Who reads pages and objects.
         readers: Requests in flight.
     """
+
+    def apply(lane: Lane, change: Change) -> Rows:
+        work = functools.partial(_apply, gatherer, lane, change, what.until)
+        return _permitted(lane, change.resource, work)
+
+    def remove(lane: Lane, removal: Removal) -> Rows:
+        work = functools.partial(_remove, gatherer, lane, removal)
+        return _permitted(lane, removal.resource, work)
+
     listening = _listening(lanes)
     seen: set[tuple[str, str]] = set()
     for slice_ in _slices(lanes, what, gatherer, readers):
@@ -74,13 +85,13 @@ def sweep(
         tasks = _tasks(lanes, changes)
         yield from fetch.ordered(
             tasks,
-            lambda task: (task[0], _apply(gatherer, *task, what.until)),
+            lambda task: (task[0], apply(*task)),
             workers=readers,
             ahead=4 * readers,
         )
         yield from fetch.ordered(
             _removed(lanes, events),
-            lambda task: (task[0], _remove(gatherer, *task)),
+            lambda task: (task[0], remove(*task)),
             workers=readers,
             ahead=4 * readers,
         )
@@ -156,10 +167,18 @@ def _first_page(
 def pages(
     gatherer: Gatherer, resource: Resource, segment: Segment, asked: Asked
 ) -> Iterator[msgspec.Raw]:
-    """Yield all objects of a part of a list, one page after another."""
+    """Yield all objects of a part of a list, some again if its cursor was lost."""
     rest: Segment | None = segment
+    lost = 0
     while rest is not None:
-        page = gatherer.page(resource, rest.params() | asked)
+        try:
+            page = gatherer.page(resource, rest.params() | asked)
+        except RefusedError as error:
+            lost += 1
+            if not is_lost_cursor(error) or lost > _MOST_LOST:
+                raise
+            rest = segment
+            continue
         yield from page.data
         last = read_head(page.data[-1]).id if page.data else ""
         rest = windows.advance(rest, last, [], has_more=page.has_more)
@@ -172,6 +191,18 @@ def _tasks(
         for lane in lanes:
             if change.resource in _everyone(lane) and change.at >= lane.heard:
                 yield lane, change
+
+
+def _permitted(lane: Lane, resource: Resource, work: Callable[[], Rows]) -> Rows:
+    """Return rows; note which streams the key may not read any more."""
+    wanted, is_root = lane.wanted, resource is lane.wanted.resource
+    streams = [*wanted.shapes] if is_root else [resource.name]
+    if wanted.refused.keys().isdisjoint(streams):
+        try:
+            return work()
+        except NotPermittedError as error:
+            wanted.refused.update(dict.fromkeys(streams, error))
+    return no_rows()
 
 
 def _apply(gatherer: Gatherer, lane: Lane, change: Change, until: int) -> Rows:

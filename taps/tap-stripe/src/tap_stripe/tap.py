@@ -177,6 +177,8 @@ class TapStripe(Tap):
             msg = f"Setting 'api_version' is '{self._config['api_version']}'."
             hint = f"Write it as Stripe does: {versions.NEWEST}."
             raise ConfigurationError(msg, hint=hint)
+        if raise_errors and self._config.get("start_date"):
+            _second(self._config["start_date"])
         return found
 
     @functools.cached_property
@@ -195,7 +197,7 @@ class TapStripe(Tap):
             return [self.config.get("account_id") or ""]
         gatherer = Gatherer(self.client, "", tells_account=False)
         listed = pages(gatherer, BY_NAME["accounts"], Segment(), {})
-        return [read_head(item).id for item in listed]
+        return list(dict.fromkeys(read_head(item).id for item in listed))
 
     def discover_streams(self) -> Sequence[StripeStream]:
         """Return a stream for each list that this version of the API has."""
@@ -317,6 +319,11 @@ class TapStripe(Tap):
 
 
 def _second(date: str) -> int:
-    moment = datetime.fromisoformat(date.replace("Z", "+00:00"))
-    zoned = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return int(zoned.timestamp())
+    try:
+        moment = datetime.fromisoformat(date.upper().replace("Z", "+00:00"))
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return int(zoned.timestamp())
+    except (ValueError, OverflowError) as error:
+        msg = f"Setting 'start_date' is '{date}', which is no date: {error}."
+        hint = "Write it like 2024-01-31 or 2024-01-31T12:00:00Z."
+        raise ConfigurationError(msg, hint=hint) from error
