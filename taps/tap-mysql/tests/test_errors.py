@@ -354,6 +354,7 @@ def test_a_socket_stands_in_for_host_and_port(mariadb_server, source):
         (1049, "Unknown database 'x'", ConfigurationError),
         (2013, "[SSL] certificate verify failed", ConfigurationError),
         (1021, "Disk full; waiting for someone to free some space", TryLaterError),
+        (1065, "Query was empty", ConfigurationError),
         (1195, "Table 't' is marked as crashed", ConfigurationError),
         (4038, "Syntax error in JSON text in argument 1", ConfigurationError),
         (3159, "Connections using insecure transport are prohibited", None),

@@ -59,9 +59,9 @@ _RULES: tuple[tuple[frozenset[int], Kind, str], ...] = (
     ),
     (frozenset({3159, 2026}), ConfigurationError, _TLS),
     (
-        frozenset({1193, 1231, 1238}),
+        frozenset({1065, 1193, 1231, 1238}),
         ConfigurationError,
-        "Check session_sqls: the server does not know such a variable or value.",
+        "Check session_sqls: the server knows no such statement, variable or value.",
     ),
     (
         frozenset({1292, 1365, 1366, 1411, 1525, 1690}),
