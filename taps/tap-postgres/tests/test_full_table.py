@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
 
 import pytest
+from adbc_driver_manager import Error
+from dativo_core.errors import TryLaterError
 from dativo_core.sql import progress
 from dativo_sandbox.tap_runs import captured
+from tap_postgres import full_load, incremental
 
 ROWS = 500
 TABLE = f"""
@@ -230,6 +234,34 @@ def test_a_table_that_takes_the_place_of_another_is_read_whole(source):
     run = captured(tap.sync_all)
 
     assert merged(run) == table(source)
+
+
+@pytest.mark.parametrize(
+    ("module", "question", "key"),
+    [(full_load, "ask_layout", None), (incremental, "ask_snapshot", "id")],
+)
+def test_a_table_that_is_rewritten_behind_the_snapshot_is_not_called_empty(
+    source, monkeypatch, module, question, key
+):
+    """Between the snapshot and the first row; the run is to be tried again."""
+    source.sql(TABLE)
+    catalog = source.catalog("public-t", key=key)
+    real, asked = getattr(module, question), []
+
+    def ask(*arguments):
+        answer = real(*arguments)
+        asked.append(answer)
+        if len(asked) == (2 if module is full_load else 1):
+            # Who holds the table has the other one wait, and that one gives up.
+            with contextlib.suppress(Error), source.session() as other:
+                other("SET lock_timeout = '50ms'")
+                other("ALTER TABLE t ADD COLUMN u uuid DEFAULT gen_random_uuid()")
+        return answer
+
+    monkeypatch.setattr(module, question, ask)
+
+    with contextlib.suppress(TryLaterError):
+        assert merged(source.run(catalog)) == table(source)
 
 
 def test_a_view_waits_for_who_rewrites_its_table(source):

@@ -5,10 +5,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from dativo_core.errors import TryLaterError
+
 from tap_postgres import queries
 from tap_postgres.bookmarks import Activity, Snapshot
 
 if t.TYPE_CHECKING:
+    from dativo_core.sql.reading import Source
+
     from tap_postgres.catalog import Table
     from tap_postgres.client import Client
 
@@ -37,6 +41,20 @@ def ask_activity(client: Client, table: Table) -> Activity:
         taken_at, oldest, hidden, prepared, standby = client.ask(question)[0]
     is_complete = not (hidden or prepared or standby)
     return Activity(taken_at, oldest, is_complete=is_complete)
+
+
+def hold(client: Client, source: Source) -> None:
+    """Ask for no rows: until the transaction ends, nobody rewrites the table then."""
+    _ = [*client.read(queries.nothing_of(source.name), source.subject)]
+
+
+def rewritten(source: Source) -> TryLaterError:
+    """Return the error for a table that was rewritten after the snapshot was taken.
+
+    To the snapshot it may be empty: `ALTER TABLE` writes all rows anew, as its own.
+    """
+    msg = f"Table of stream '{source.relation.stream}' was rewritten meanwhile."
+    return TryLaterError(msg, hint="Run again.")
 
 
 def ask_layout(client: Client, table: Table) -> Layout:

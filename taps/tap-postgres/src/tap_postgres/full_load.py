@@ -5,13 +5,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from dativo_core.errors import TryLaterError
 from dativo_core.sql.chunks import Pages
 from dativo_core.sql.parallel import in_order
 from dativo_core.sql.reading import Progress
 
 from tap_postgres import queries
-from tap_postgres.asking import ask_layout, ask_snapshot
+from tap_postgres.asking import ask_layout, ask_snapshot, hold, rewritten
 from tap_postgres.bookmarks import Load
 
 if t.TYPE_CHECKING:
@@ -64,7 +63,7 @@ class WholeLoad:
             # Who rewrites a table locks it, and to a snapshot from before that it is
             # empty afterwards: so the wait for the lock comes first.
             with client.transaction():
-                _ = [*client.read(queries.nothing_of(source.name), source.subject)]
+                hold(client, source)
             with client.transaction():
                 yield from client.read(source.query(), source.subject)
 
@@ -88,11 +87,10 @@ class PagedLoad:
         with self.connections.snapshot(source.workers) as clients:
             client = clients[0]
             snapshot = ask_snapshot(client)
+            hold(client, source)
             layout = ask_layout(client, self.table)
             if not load.can_resume(snapshot, layout.fingerprint):
-                stream = source.relation.stream
-                msg = f"Table of stream '{stream}' was rewritten meanwhile."
-                raise TryLaterError(msg, hint="Run again.")
+                raise rewritten(source)
             if not load.next_page:
                 # Rows older than what this run sees need no second look.
                 load = replace(load, horizon=snapshot.horizon)

@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from dativo_core.sql.reading import Progress, pieces
 
 from tap_postgres import bookmarks, queries, ties
-from tap_postgres.asking import ask_activity, ask_snapshot
+from tap_postgres.asking import (
+    ask_activity,
+    ask_layout,
+    ask_snapshot,
+    hold,
+    rewritten,
+)
 from tap_postgres.bookmarks import Activity, Bookmark, Checkpoint, Snapshot
 from tap_postgres.ties import Complete, last_ordinary
 
@@ -45,11 +51,15 @@ def incremental(
         return
     with client.transaction():
         top, taken_at = client.ask(queries.highest(source.name, cursor))[0]
+        layout = ask_layout(client, table)
     open_since = before.since if before.is_complete else None
     checkpoint = Checkpoint(taken_at, top, open_since)
     after = ask_activity(client, table)
     with client.transaction():
         snapshot = ask_snapshot(client)
+        hold(client, source)
+        if ask_layout(client, table).fingerprint != layout.fingerprint:
+            raise rewritten(source)
         found = Bookmark.from_state(state, cursor.name)
         previous = bookmarks.usable(found, snapshot)
         if found.horizon is not None and previous.horizon is None:
