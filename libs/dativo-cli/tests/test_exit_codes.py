@@ -35,6 +35,8 @@ PLACES = [
 def folder(tmp_path, monkeypatch):
     """A folder with settings that are wrong, and an empty warehouse."""
     monkeypatch.chdir(tmp_path)
+    # Meltano looks for a project in all folders above.
+    monkeypatch.setenv("MELTANO_PROJECT_ROOT", str(tmp_path))
     for name, content in FILES.items():
         (tmp_path / name).write_text(content)
     return tmp_path
