@@ -18,10 +18,11 @@ COMMANDS = [
     ["promote", "t"],
 ]
 FILES = {
-    "bad.json": "{not json",
-    "list.json": "[1]",
-    "unknown.json": '{"warehose": "x"}',
-    "wrong.json": '{"warehouse": 7}',
+    "bad.json": b"{not json",
+    "list.json": b"[1]",
+    "unknown.json": b'{"warehose": "x"}',
+    "wrong.json": b'{"warehouse": 7}',
+    "bytes.json": b"\xff\xff",
 }
 PLACES = [
     ["--warehouse", "nowhere"],
@@ -36,7 +37,7 @@ def folder(tmp_path, monkeypatch):
     """A folder with settings that are wrong, and an empty warehouse."""
     monkeypatch.chdir(tmp_path)
     for name, content in FILES.items():
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_bytes(content)
     return tmp_path
 
 
