@@ -285,6 +285,10 @@ class Staging:
         rows, keys = commit.rows, commit.keys
         files = commit.written.files if commit.written is not None else ()
         if commit.method is Method.OVERWRITE and commit.version is None:
+            if keys and commit.count:
+                found = incoming(writer, commit)
+                new = found.without(writer, superseded(found.keys))
+                rows, files = new.rows, new.files
             delta = writer.overwrite(rows)
             return replace(delta, added=(*files, *delta.added))
         has_rows = rows is not None and rows.num_rows
@@ -327,7 +331,7 @@ def _layout_of(metadata: TableMetadata) -> tuple[int, int]:
 
 def _sifted(commit: Commit) -> tuple[str, ...]:
     """Return the keys of which a commit stores the last row only."""
-    is_by_key = commit.method is Method.UPSERT or commit.version is not None
+    is_by_key = commit.method is not Method.APPEND or commit.version is not None
     is_by_key = is_by_key or commit.deletes is not Deletes.NONE
     return commit.keys if is_by_key else ()
 
