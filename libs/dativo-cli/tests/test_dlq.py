@@ -306,3 +306,10 @@ def test_replays_are_known_without_the_table_setting(make_place, dativo, name):
     place.load(raw=repaired(place.dlq("replay").stdout))
     again = dativo("dlq", "replay", "--warehouse", place.settings["warehouse"])
     assert (again.code, again.stdout) == (0, b"")
+
+
+def test_an_empty_id_means_no_letter(place):
+    """What a shell makes of a variable that is not set discards nothing."""
+    place.load(schema(), record(1, "1 EUR"))
+    place.dlq("discard", "shop-orders", "--id", "", code=78)
+    assert place.counted() == {("shop-orders", "cast", "amount"): 1}

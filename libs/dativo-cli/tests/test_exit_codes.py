@@ -18,10 +18,11 @@ COMMANDS = [
     ["promote", "t"],
 ]
 FILES = {
-    "bad.json": "{not json",
-    "list.json": "[1]",
-    "unknown.json": '{"warehose": "x"}',
-    "wrong.json": '{"warehouse": 7}',
+    "bad.json": b"{not json",
+    "list.json": b"[1]",
+    "unknown.json": b'{"warehose": "x"}',
+    "wrong.json": b'{"warehouse": 7}',
+    "bytes.json": b"\xff\xff",
 }
 PLACES = [
     ["--warehouse", "nowhere"],
@@ -38,7 +39,7 @@ def folder(tmp_path, monkeypatch):
     # Meltano looks for a project in all folders above.
     monkeypatch.setenv("MELTANO_PROJECT_ROOT", str(tmp_path))
     for name, content in FILES.items():
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_bytes(content)
     return tmp_path
 
 

@@ -602,3 +602,30 @@ def test_keys_that_come_last_are_no_keys_of_rows_before(lake, say, method) -> No
     assert found.code == (78 if is_held else 0)
     rows = lake.query("SELECT n FROM lake.s ORDER BY n")
     assert rows == ([] if is_held else [(1,), (2,)])
+
+
+@pytest.mark.parametrize("layout", [{}, {"sort_by": ["-n"]}], ids=str)
+@pytest.mark.parametrize("more", [{}, {"buffer_max_bytes": 1}], ids=str)
+@pytest.mark.parametrize("has_version", [True, False])
+@pytest.mark.parametrize("kind", ["iceberg", "parquet"])
+def test_a_full_load_has_a_key_once(lake, say, kind, has_version, more, layout) -> None:
+    """The last row of a key wins in every format, with versions and without."""
+    version = [1] if has_version else []
+    covered = [
+        (say.record("s", *version, id=id_, n=n), say.state(s={"v": at}))
+        for at, (id_, n) in enumerate([(1, 1), (2, 1), (1, 3), (1, 2)])
+    ]
+    messages = [say.schema("s", ("id",), id="integer", n="integer")]
+    messages += [message for pair in covered for message in pair]
+    messages += [say.activate("s", 1)] if has_version else []
+    chosen = {"format": kind, **OVERWRITE, **more}
+    if kind == "iceberg":
+        chosen["streams"] = {"s": layout}
+    for _ in range(2):
+        assert lake.load(*messages, say.state(s={"v": "end"}), **chosen).code == 0
+    found = (
+        lake.query("SELECT * FROM lake.s ORDER BY id")
+        if kind == "iceberg"
+        else lake.parquet("SELECT * FROM '{folder}/lake/s/*.parquet' ORDER BY id")
+    )
+    assert found == [(1, 2), (2, 1)]

@@ -32,10 +32,26 @@ def dlq() -> None:
 
 def choice_options(command: F) -> F:
     """Add the options that narrow down which letters are meant."""
-    ids = click.option("--id", "ids", multiple=True, help="By id, or its beginning.")
+    ids = click.option(
+        "--id",
+        "ids",
+        multiple=True,
+        callback=_checked,
+        help="By id, or its beginning.",
+    )
     runs = click.option("--run", "runs", multiple=True, help="By the run.")
     stages = click.option("--stage", "stages", multiple=True, help="By the stage.")
     return ids(runs(stages(command)))
+
+
+def _checked(
+    _context: click.Context, _option: click.Parameter, ids: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse the beginning of every id, which an empty variable of a shell is."""
+    if not all(ids):
+        msg = "an id is empty."
+        raise click.BadParameter(msg)
+    return ids
 
 
 @dlq.command(name="list")

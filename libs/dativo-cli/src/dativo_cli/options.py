@@ -31,7 +31,7 @@ def target_settings(config: str | None, warehouse: str | None) -> dict[str, t.An
         TargetParquetIceberg,
     )
 
-    settings: t.Any = json.loads(Path(config).read_text()) if config else {}
+    settings = _content(config) if config else {}
     if not isinstance(settings, dict):
         msg = f"The settings file {config} holds no JSON object."
         raise ConfigurationError(msg, hint="It is the target's --config.")
@@ -39,3 +39,11 @@ def target_settings(config: str | None, warehouse: str | None) -> dict[str, t.An
     TargetParquetIceberg.append_builtin_config(schema)
     accept(settings, schema, plugin="dativo", strict=True)
     return {**settings, "warehouse": warehouse} if warehouse else settings
+
+
+def _content(config: str) -> t.Any:
+    try:
+        return json.loads(Path(config).read_bytes())  # UTF-16 from Windows, too
+    except UnicodeDecodeError as error:
+        what = f"The settings file {config} is no text: {error}."
+        raise ConfigurationError(what, hint="It is the target's --config.") from error

@@ -14,6 +14,7 @@ from dativo_core.errors import ConfigurationError, DativoError, FencedError
 
 from target_parquet_iceberg import ledger
 from target_parquet_iceberg.evolution import conform, merge
+from target_parquet_iceberg.merge import last_by_key
 from target_parquet_iceberg.parquet_entry import Entry
 from target_parquet_iceberg.parquet_files import Files, may_hold
 from target_parquet_iceberg.parquet_log import HINT, Log, TakenError
@@ -220,6 +221,8 @@ class ParquetTable:
         """Return the rows that the table lacks."""
         past = self._past(columns)
         rows = conform(commit.rows, columns)
+        if commit.keys and commit.method is Method.OVERWRITE:
+            rows = last_by_key(rows, commit.keys)
         if commit.keys and commit.method is Method.APPEND:
             seen: Seen | None = past.near(rows, commit.keys)
         else:

@@ -306,7 +306,7 @@ class Staging:
         """Return the delta of a full load that no branch holds."""
         rows = commit.rows
         files = commit.written.files if commit.written is not None else ()
-        if files and _sifted(commit):
+        if _sifted(commit) and commit.count:
             found = incoming(writer, commit)
             new = found.without(writer, _stale(found, commit))
             rows, files = new.rows, new.files
@@ -341,7 +341,7 @@ def _layout_of(metadata: TableMetadata) -> tuple[int, int]:
 
 def _sifted(commit: Commit) -> tuple[str, ...]:
     """Return the keys of which a commit stores the last row only."""
-    is_by_key = commit.method is Method.UPSERT or commit.version is not None
+    is_by_key = commit.method is not Method.APPEND or commit.version is not None
     is_by_key = is_by_key or commit.deletes is not Deletes.NONE
     return commit.keys if is_by_key else ()
 

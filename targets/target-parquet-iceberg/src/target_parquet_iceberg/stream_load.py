@@ -14,7 +14,7 @@ from target_parquet_iceberg import state as states
 from target_parquet_iceberg.conflicts import Policy, settle
 from target_parquet_iceberg.deletions import hard, stored
 from target_parquet_iceberg.evolution import merge, unify
-from target_parquet_iceberg.plan import Deletes, Method
+from target_parquet_iceberg.plan import Method
 from target_parquet_iceberg.stage import POSITION
 from target_parquet_iceberg.table import Commit
 
@@ -104,13 +104,11 @@ class StreamLoad:
         Raises:
             ConfigurationError: if it has to wait for a STATE, or for the end of a load.
         """
-        declared, intake = self.declared, self.intake
-        if declared.keys == plan.keys or not intake.pending_rows:
+        keys, intake = self.declared.keys, self.intake
+        if keys == plan.keys or not intake.pending_rows:
             return
-        if self.is_held and declared.deletes is plan.deletes is Deletes.NONE:
-            return  # such a load keeps every row
         # Rows without a key that come again would be stored twice.
-        must_wait = intake.has_uncovered_rows and not declared.keys
+        must_wait = intake.has_uncovered_rows and not keys
         if must_wait or not self.commit(barrier, is_end=False):
             what = f"Stream '{self.name}': its keys change between two STATEs."
             hint = "Set key_properties in streams, so that they stay the same."
