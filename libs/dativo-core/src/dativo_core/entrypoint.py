@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 import typing as t
 
@@ -22,6 +23,14 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from singer_sdk.plugin_base import PluginBase
+
+
+_WRONG_PATHS = (
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 
 
 def run(plugin: type[PluginBase], arguments: Sequence[str] | None = None) -> t.NoReturn:
@@ -124,8 +133,13 @@ def _explain_file(error: OSError) -> DativoError | None:
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         hint = "Allow more of them, as with ulimit -n 65536, then run again."
         return TryLaterError(f"{error}.", hint=hint)
+    # Someone who gives settings in place of their file shows a secret, perhaps.
+    if re.search(r"{\s*\"", str(error)):
+        msg = "What is given on the command line is no path."
+        hint = "Write the JSON to a file, and give the file's path."
+        return ConfigurationError(msg, hint=hint)
     # The SDK raises FileExistsError for a file that does not exist.
-    if isinstance(error, (FileNotFoundError, FileExistsError)):
+    if isinstance(error, _WRONG_PATHS):
         hint = "Check the path given on the command line."
         return ConfigurationError(f"{str(error).rstrip('.')}.", hint=hint)
     return None
