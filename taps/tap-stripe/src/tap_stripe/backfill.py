@@ -135,6 +135,9 @@ def _share(lane: Lane, readers: int) -> bool:
 
 
 def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows | None:
+    if isinstance(answer, DativoError) and is_lost_cursor(answer):
+        lane.idle.append(segment.restarted())
+        return None
     # An account that does not use a product is refused its lists from the start.
     is_closed = isinstance(answer, RefusedError) and not lane.pages
     if isinstance(answer, DativoError) and (
@@ -142,9 +145,6 @@ def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows
     ):
         lane.error = answer
         lane.idle.clear()
-        return None
-    if isinstance(answer, DativoError) and is_lost_cursor(answer):
-        lane.idle.append(segment.restarted())
         return None
     if not lane.takes_ranges and segment.is_cut:
         return None
