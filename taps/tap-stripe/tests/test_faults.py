@@ -240,6 +240,7 @@ def test_a_list_that_the_account_has_not_is_named_and_the_others_are_read(faulty
 
     assert isinstance(run.error, CredentialsError)
     assert "charges" in str(run.error)
+    assert "permission" not in str(run.error)
     assert len(run.ids("customers")) == 1_150
     assert run.state["currently_syncing"] == "charges"
 

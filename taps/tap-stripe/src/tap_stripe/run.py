@@ -248,4 +248,6 @@ def complain(refused: Mapping[str, DativoError]) -> None:
             f"These streams cannot be read: {names}. All else is complete. {first.what}"
         )
         hint = "Give the key read permission for them, or deselect them."
+        if not any(isinstance(one, NotPermittedError) for one in refused.values()):
+            hint = "Deselect what the account does not use; check 'api_version'."
         raise CredentialsError(msg, hint=hint)
