@@ -129,7 +129,7 @@ class AccountRun:
         limits = self._terms.limits
         why, bookmark = plan(root, group[0].bookmark, limits, full=is_full)
         names = ", ".join(choice.resource.name for choice in group)
-        level = "warning" if why is Why.HEAL else "info"
+        level = "warning" if why in {Why.HEAL, Why.AHEAD} else "info"
         getattr(self._logger, level)("Reading %s %s.", names, why.value)
         wanted = Wanted(
             root,
