@@ -125,6 +125,9 @@ def test_a_bookmark_survives_json():
     bookmark = Bookmark((Segment(1, 9, "cus_1", 5), Segment()), 3, 4, 5)
     assert Bookmark.read(json.loads(json.dumps(bookmark.to_json()))) == bookmark
     assert Bookmark.read({"replication_key_value": "2020"}) == Bookmark()
+    for odd in ({"since": "2020-01-01"}, {"open": [1]}, {"open": [{"since": "x"}]}):
+        assert Bookmark.read(odd) == Bookmark()
+    assert Bookmark.read({"since": 1, "context": {"account": "a"}}).since == 1
 
 
 def test_events_are_followed_only_as_long_as_stripe_keeps_them():
