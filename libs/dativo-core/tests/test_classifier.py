@@ -7,6 +7,7 @@ import functools
 import json
 import socket
 import ssl
+import time
 from email.utils import formatdate
 from pathlib import Path
 
@@ -426,6 +427,19 @@ def test_retry_after(text, seconds) -> None:
     """A number or a date; what is neither counts as none."""
     assert retry_after({"retry-after": text}, NOW) == seconds
     assert retry_after({}, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "write", [formatdate, lambda at: time.asctime(time.gmtime(at))]
+)
+def test_a_date_without_a_zone_is_in_utc(monkeypatch, write) -> None:
+    """Wherever this machine stands."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        found = retry_after({"retry-after": write(NOW + 90)}, NOW)
+    time.tzset()
+    assert found == 90
 
 
 @given(st.text())
