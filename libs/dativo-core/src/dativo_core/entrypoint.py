@@ -118,13 +118,31 @@ def explain(exception: Exception) -> DativoError | None:
             )
         case OSError():
             return _explain_file(exception)
-        # Not json's: the SDK reads files with simplejson, where that is installed.
-        case ValueError() if type(exception).__name__ == "JSONDecodeError":
-            return ConfigurationError(
-                f"A file given on the command line is not JSON: {exception}.",
-                hint="Check --config, --catalog and --state.",
-            )
+        case ValueError():
+            return _explain_value(exception)
     return None
+
+
+def _explain_value(error: ValueError) -> DativoError | None:
+    # Not json's: the SDK reads files with simplejson, where that is installed.
+    if type(error).__name__ == "JSONDecodeError":
+        msg = f"A file given on the command line is not JSON: {error}."
+        return ConfigurationError(msg, hint="Check --config, --catalog and --state.")
+    if variable := _unread_variable(error):
+        msg = f"{variable} in the environment is no whole number."
+        hint = "Correct it, or remove it if it is to have no value."
+        return ConfigurationError(msg, hint=hint)
+    return None
+
+
+def _unread_variable(error: ValueError) -> str:
+    """Name the variable that the SDK could not read: it does so before any check."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    if step is None or step.tb_frame.f_code.co_name != "parse_environment_config":
+        return ""
+    return str(step.tb_frame.f_locals.get("env_var_name", ""))
 
 
 def _explain_file(error: OSError) -> DativoError | None:
