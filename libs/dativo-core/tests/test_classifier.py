@@ -761,6 +761,8 @@ def new(**parts):
         (new(max_attempts=True), "must be a whole number"),
         (new(when=["a"]), "rule 'n', when, must be a mapping"),
         (new(when={"state": 1}), "unknown condition 'state'"),
+        (new(when={"status": []}), "when, status has no value"),
+        (new(when={"header": {}}), "when, header has no value"),
         (new(when={"status": "9xx"}), "must be like 429 or 5xx, not '9xx'"),
         (new(when={"status": [418, 5]}), "must be like 429 or 5xx, not 5"),
         (new(when={"errno": "1045"}), "must be a whole number"),
