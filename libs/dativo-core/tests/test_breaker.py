@@ -356,7 +356,17 @@ def test_states_are_kept_as_they_are(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b'{"phase": "odd"}', b'{"window": 3}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"phase": "odd"}',
+        b'{"window": 3}',
+        b'{"window": [["x", 1, 1]], "phase": "open", "opened_at": 0, "openings": 9}',
+        b'{"window": [], "phase": "open", "opened_at": 0, "openings": 1e999}',
+    ],
 )
 def test_a_damaged_file_counts_as_none(breaker, tmp_path, content) -> None:
     """A breaker must not stop a healthy run."""

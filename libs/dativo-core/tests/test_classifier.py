@@ -7,6 +7,7 @@ import functools
 import json
 import socket
 import ssl
+import time
 from email.utils import formatdate
 from pathlib import Path
 
@@ -428,6 +429,19 @@ def test_retry_after(text, seconds) -> None:
     assert retry_after({}, NOW) is None
 
 
+@pytest.mark.parametrize(
+    "write", [formatdate, lambda at: time.asctime(time.gmtime(at))]
+)
+def test_a_date_without_a_zone_is_in_utc(monkeypatch, write) -> None:
+    """Wherever this machine stands."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        found = retry_after({"retry-after": write(NOW + 90)}, NOW)
+    time.tzset()
+    assert found == 90
+
+
 @given(st.text())
 def test_retry_after_never_fails(text) -> None:
     """Whatever a server sends."""
@@ -747,6 +761,8 @@ def new(**parts):
         (new(max_attempts=True), "must be a whole number"),
         (new(when=["a"]), "rule 'n', when, must be a mapping"),
         (new(when={"state": 1}), "unknown condition 'state'"),
+        (new(when={"status": []}), "when, status has no value"),
+        (new(when={"header": {}}), "when, header has no value"),
         (new(when={"status": "9xx"}), "must be like 429 or 5xx, not '9xx'"),
         (new(when={"status": [418, 5]}), "must be like 429 or 5xx, not 5"),
         (new(when={"errno": "1045"}), "must be a whole number"),

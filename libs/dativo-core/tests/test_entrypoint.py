@@ -12,6 +12,7 @@ from dativo_core import entrypoint, errors
 from dativo_core.entrypoint import guarded
 from dativo_core.errors import ExitCode
 from simplejson import JSONDecodeError
+from singer_sdk.configuration._dict_config import parse_environment_config
 
 CODES = [
     (errors.ConfigurationError("x"), 78),
@@ -27,6 +28,8 @@ CODES = [
     (click.UsageError("no such option"), 78),
     (FileNotFoundError(2, "missing"), 78),
     (FileExistsError("File at 'x' was not found."), 78),
+    (IsADirectoryError(21, "Is a directory"), 78),
+    (NotADirectoryError(20, "Not a directory"), 78),
     (OSError(errno.ENOSPC, "full"), 75),
     (OSError(errno.EMFILE, "Too many open files"), 75),
     (OSError(errno.EIO, "broken"), 1),
@@ -61,6 +64,24 @@ def test_not_before_is_a_field_of_the_line(caplog) -> None:
     first, second = caplog.records
     assert not hasattr(first, "not_before")
     assert second.not_before == 1_800_000_000
+
+
+@pytest.mark.parametrize("text", ["abc", ""])
+def test_a_variable_that_is_no_number_is_named(caplog, monkeypatch, text) -> None:
+    """The SDK reads the environment before settings are checked."""
+    schema = {"properties": {"workers": {"type": ["integer", "null"]}}}
+    monkeypatch.setenv("TAP_X_WORKERS", text)
+    assert guarded(lambda: parse_environment_config(schema, "TAP_X_")) == 78
+    assert "TAP_X_WORKERS in the environment is no whole number" in caplog.text
+
+
+def test_settings_in_place_of_their_file_are_not_shown(caplog) -> None:
+    """Nobody knows yet which of them are secret."""
+    given = """File at '{"api_key": "sk_canary"}' was not found."""
+    for error in (FileExistsError(given), OSError(errno.ENAMETOOLONG, "long", given)):
+        assert guarded(lambda error=error: _raise(error)) == 78
+    assert "canary" not in caplog.text
+    assert "Write the JSON to a file" in caplog.text
 
 
 @pytest.mark.parametrize(("result", "code"), [(None, 0), (7, 7), ("x", 0)])

@@ -207,3 +207,25 @@ def test_orchestrator_config_wins(tmp_path, monkeypatch, stderr) -> None:
     logs.configure("tap-x")
     logging.getLogger("x").warning("hidden")
     assert "hidden" not in stderr.getvalue()
+
+
+def test_handlers_of_single_loggers_are_masked(tmp_path, monkeypatch, stderr) -> None:
+    """A logging configuration may send some logs elsewhere, in its own format."""
+    log, file = tmp_path / "own.log", tmp_path / "logging.yaml"
+    own = {"class": "logging.FileHandler", "filename": str(log)}
+    loggers = {"own": {"handlers": ["a"], "level": "INFO"}}
+    chosen = {"version": 1, "handlers": {"a": own}, "loggers": loggers}
+    file.write_text(json.dumps(chosen))
+    monkeypatch.setenv("SINGER_SDK_LOG_CONFIG", str(file))
+    logs.configure("tap-x")
+    logs.SECRETS.add(["canary-of-one-logger"])
+    logging.getLogger("own").info("it is canary-of-one-logger")
+    logging.getLogger("own").handlers.pop().close()
+    assert json.loads(log.read_text())["message"] == "it is ***"
+    assert "canary" not in stderr.getvalue()
+
+
+def test_percent_codes_in_small_letters() -> None:
+    """Some servers spell them so."""
+    masked = SecretFilter(["p@ss/wörd"]).mask("x=p%40ss%2fw%c3%b6rd&y=p%40ss/w%C3%B6rd")
+    assert masked == "x=***&y=***"

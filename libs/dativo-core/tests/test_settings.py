@@ -49,3 +49,15 @@ def test_accept_raises_or_returns() -> None:
     with pytest.raises(ConfigurationError, match=r"tap-x: .*'x'.*'host'.*--about"):
         accept({"x": 1}, SCHEMA, plugin="tap-x", strict=True)
     assert accept({"host": "h"}, SCHEMA, plugin="tap-x", strict=True) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("0.5", 0.5), ("30", 30), ("x", None), ("nan", None)]
+)
+def test_a_number_from_the_environment(text, number) -> None:
+    """It comes as a text, and the SDK leaves it so; what is none is refused."""
+    schema = {"properties": {"share": {"type": ["number", "null"]}}}
+    config = {"share": text}
+    found = accept(config, schema, plugin="tap-x", strict=False)
+    assert config == {"share": text if number is None else number}
+    assert found == ["Setting 'share' must be of type number."] * (number is None)

@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 
 import pytest
-from dativo_core.errors import NotPermittedError, TryLaterError
+from dativo_core.errors import (
+    NotPermittedError,
+    RefusedError,
+    SkippedError,
+    TryLaterError,
+)
+from dativo_core.faults import Action, Category, Decision
 from dativo_core.http_messages import Reply
+from tap_stripe.backfill import Found, Lane, read
 from tap_stripe.client import StripeClient
 from tap_stripe.events import read_event
 from tap_stripe.gather import Gatherer, Wanted, no_rows
 from tap_stripe.records import Shape, read_head
 from tap_stripe.removals import find
 from tap_stripe.resources import BY_NAME
+from tap_stripe.state import Bookmark
 from tap_stripe.versions import LINES
+from tap_stripe.windows import Segment
 
 
 class Answers:
@@ -79,6 +88,54 @@ def test_a_date_that_is_none(date):
     client = StripeClient(http, "http://x", LINES[0], clock=lambda: 7.0)
     assert client.get("/v1/customers", {}) == b"{}"
     assert client.now() == 7
+
+
+class Pages:
+    """Reads pages in the caller's thread."""
+
+    def __init__(self, work):
+        self.work = work
+        self.tasks = []
+
+    def ask(self, task):
+        """Keep the task."""
+        self.tasks.append(task)
+
+    def answer(self):
+        """Do the oldest."""
+        task = self.tasks.pop(0)
+        try:
+            return task, self.work(*task)
+        except RefusedError as error:
+            return task, error
+
+    def dismiss(self):
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("stream", ["payment_links", "customers"])
+def test_a_bookmark_whose_cursor_is_gone(stream):
+    """The list is read from there by its seconds, or anew if it takes no seconds."""
+    resource = BY_NAME[stream]
+    asked = []
+
+    def work(_, segment):
+        asked.append(segment)
+        if segment.after:
+            error = SkippedError("No such object.")
+            error.decision = Decision(
+                Category.DATA, Action.SKIP, rule="stripe_cursor_gone"
+            )
+            raise error
+        if segment.is_cut and not resource.created:
+            raise RefusedError("Received unknown parameter: created")
+        return Found({}, None)
+
+    rest = Segment(after="x_1", reached=5)
+    lane = Lane(Wanted(resource, {}, ()), Bookmark((rest,)), idle=[rest])
+    assert len(list(read([lane], Pages(work), readers=2, at_once=2))) == 1
+    assert lane.error is None
+    assert asked == [rest, Segment(until=6) if resource.created else Segment()]
 
 
 def test_an_event_of_what_does_not_exist_yet():

@@ -75,6 +75,20 @@ def test_a_cursor_that_is_deleted_is_no_end(faulty):
     assert set(faulty.truth(STREAM)) <= set(run.ids(STREAM))
 
 
+def test_a_cursor_that_is_deleted_between_runs_is_no_end(faulty):
+    """Also if it is the first that the next run asks with."""
+    cut = faulty.run(STREAM, workers=1, stop_at=12).durable
+    [rest] = cut.state["bookmarks"][STREAM]["open"]
+    gone = {"op": "delete", "type": "customer", "id": rest["after"]}
+    faulty.server.mutate(ops=[gone])
+
+    run = faulty.run(STREAM, state=cut.state)
+
+    assert run.error is None
+    ids = cut.ids(STREAM) + run.ids(STREAM)
+    assert set(faulty.truth(STREAM)) == set(ids) - {gone["id"]}
+
+
 KINDS = (
     "server_error",
     "bad_gateway",
@@ -226,6 +240,7 @@ def test_a_list_that_the_account_has_not_is_named_and_the_others_are_read(faulty
 
     assert isinstance(run.error, CredentialsError)
     assert "charges" in str(run.error)
+    assert "permission" not in str(run.error)
     assert len(run.ids("customers")) == 1_150
     assert run.state["currently_syncing"] == "charges"
 

@@ -103,6 +103,8 @@ def test_slices_cover_their_range_without_a_gap(since, length, pace):
         ("customers", Bookmark(since=NOW - DAY), True, Why.FULL),
         ("customers", Bookmark((Segment(1),), NOW - DAY), False, Why.RESUME),
         ("customers", Bookmark((Segment(1),), NOW - 45 * DAY), False, Why.HEAL),
+        ("customers", Bookmark(since=NOW + DAY), False, Why.AHEAD),
+        ("customers", Bookmark((Segment(1),), NOW + DAY), False, Why.AHEAD),
         ("tax_codes", Bookmark(since=NOW - 45 * DAY), True, Why.FULL),
         ("balance_transactions", Bookmark(since=NOW - 99 * DAY), False, Why.AGAIN),
         ("events", Bookmark(since=NOW - DAY), False, Why.FOLLOW),
@@ -113,7 +115,7 @@ def test_a_stream_goes_on_as_it_must(stream, bookmark, full, why):
     """From nothing, from an open load, from a bookmark young or old."""
     found, planned = plan(BY_NAME[stream], bookmark, Limits(NOW, version=7), full=full)
     assert found is why
-    is_new_version = why in {Why.FULL, Why.HEAL} and stream != "events"
+    is_new_version = why in {Why.FULL, Why.HEAL, Why.AHEAD} and stream != "events"
     assert planned.version == (7 if is_new_version else bookmark.version)
     assert (planned.open is None) == (why is Why.FOLLOW)
 
@@ -123,6 +125,9 @@ def test_a_bookmark_survives_json():
     bookmark = Bookmark((Segment(1, 9, "cus_1", 5), Segment()), 3, 4, 5)
     assert Bookmark.read(json.loads(json.dumps(bookmark.to_json()))) == bookmark
     assert Bookmark.read({"replication_key_value": "2020"}) == Bookmark()
+    for odd in ({"since": "2020-01-01"}, {"open": [1]}, {"open": [{"since": "x"}]}):
+        assert Bookmark.read(odd) == Bookmark()
+    assert Bookmark.read({"since": 1, "context": {"account": "a"}}).since == 1
 
 
 def test_events_are_followed_only_as_long_as_stripe_keeps_them():

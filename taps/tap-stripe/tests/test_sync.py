@@ -290,6 +290,31 @@ def test_a_bookmark_beyond_the_events_heals(stripe, caplog):
     assert stripe.run(*MISSION, state=third.state).of("RECORD") == []
 
 
+def test_a_bookmark_ahead_of_the_clock_heals(stripe, caplog):
+    """A clock that was wrong for one run hides no change from those after it."""
+    caplog.set_level("WARNING")
+    tables = stripe.tables(*MISSION)
+    stripe.server.now(advance=2 * DAY)
+    run = stripe.run(*MISSION)
+    stripe.server.now(advance=-2 * DAY)
+    stripe.server.mutate(random=60, seed=3)
+    stripe.server.now(advance=120)
+
+    again = stripe.run(*MISSION, state=run.state)
+
+    for table in tables.values():
+        table.take(run).take(again)
+    stripe.check(tables)
+    assert "ahead of Stripe's clock" in caplog.text
+    stripe.server.mutate(random=20, seed=4)
+    stripe.server.now(advance=600)
+    third = stripe.run(*MISSION, state=again.state)
+    for table in tables.values():
+        table.take(third)
+    stripe.check(tables)
+    assert len(third.of("RECORD")) < 200
+
+
 def test_a_key_without_permission_is_no_success(stripe_for):
     """The other streams are complete; the run names what is missing, and fails."""
     stripe = stripe_for(customers=120, denied=("charges",))

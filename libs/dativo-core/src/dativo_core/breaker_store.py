@@ -28,10 +28,13 @@ class JsonBreakerStore:
         """Return what was saved, if it can be read."""
         try:
             content = json.loads(self._path(key).read_bytes())
-            window = tuple(Outcome(*one) for one in content["window"])
+            window = tuple(
+                Outcome(float(at), bool(is_failed), bool(is_slow))
+                for at, is_failed, is_slow in content["window"]
+            )
             phase, opened_at = Phase(content["phase"]), float(content["opened_at"])
             return BreakerState(phase, opened_at, int(content["openings"]), window)
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError):
             return None
 
     def save(self, key: str, state: BreakerState) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import re
 import typing as t
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -60,13 +61,16 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = _until(text, now)
+        seconds = http_date(text) - now
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def _until(date: str, now: float) -> float:
+def http_date(text: str) -> float:
+    """Return the seconds since 1970 of a header's date; not a number if it is none."""
     try:
-        return parsedate_to_datetime(date).timestamp() - now
+        date = parsedate_to_datetime(text)
+        # What names no zone is in UTC: https://www.rfc-editor.org/rfc/rfc9110#name-date
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return math.nan
 

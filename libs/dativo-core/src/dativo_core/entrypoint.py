@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 import typing as t
 
@@ -22,6 +23,14 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from singer_sdk.plugin_base import PluginBase
+
+
+_WRONG_PATHS = (
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 
 
 def run(plugin: type[PluginBase], arguments: Sequence[str] | None = None) -> t.NoReturn:
@@ -109,13 +118,31 @@ def explain(exception: Exception) -> DativoError | None:
             )
         case OSError():
             return _explain_file(exception)
-        # Not json's: the SDK reads files with simplejson, where that is installed.
-        case ValueError() if type(exception).__name__ == "JSONDecodeError":
-            return ConfigurationError(
-                f"A file given on the command line is not JSON: {exception}.",
-                hint="Check --config, --catalog and --state.",
-            )
+        case ValueError():
+            return _explain_value(exception)
     return None
+
+
+def _explain_value(error: ValueError) -> DativoError | None:
+    # Not json's: the SDK reads files with simplejson, where that is installed.
+    if type(error).__name__ == "JSONDecodeError":
+        msg = f"A file given on the command line is not JSON: {error}."
+        return ConfigurationError(msg, hint="Check --config, --catalog and --state.")
+    if variable := _unread_variable(error):
+        msg = f"{variable} in the environment is no whole number."
+        hint = "Correct it, or remove it if it is to have no value."
+        return ConfigurationError(msg, hint=hint)
+    return None
+
+
+def _unread_variable(error: ValueError) -> str:
+    """Name the variable that the SDK could not read: it does so before any check."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    if step is None or step.tb_frame.f_code.co_name != "parse_environment_config":
+        return ""
+    return str(step.tb_frame.f_locals.get("env_var_name", ""))
 
 
 def _explain_file(error: OSError) -> DativoError | None:
@@ -124,8 +151,13 @@ def _explain_file(error: OSError) -> DativoError | None:
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         hint = "Allow more of them, as with ulimit -n 65536, then run again."
         return TryLaterError(f"{error}.", hint=hint)
+    # Someone who gives settings in place of their file shows a secret, perhaps.
+    if re.search(r"{\s*\"", str(error)):
+        msg = "What is given on the command line is no path."
+        hint = "Write the JSON to a file, and give the file's path."
+        return ConfigurationError(msg, hint=hint)
     # The SDK raises FileExistsError for a file that does not exist.
-    if isinstance(error, (FileNotFoundError, FileExistsError)):
+    if isinstance(error, _WRONG_PATHS):
         hint = "Check the path given on the command line."
         return ConfigurationError(f"{str(error).rstrip('.')}.", hint=hint)
     return None

@@ -17,6 +17,9 @@ from singer_sdk.logging import StructuredFormatter
 
 from dativo_core.redaction import SecretFilter
 
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SECRETS = SecretFilter()
 # What has a fixed set of values, which a secret may look like.
 _FIXED_PARTS = frozenset(
@@ -58,12 +61,20 @@ def configure(plugin: str) -> None:
         chosen = yaml.safe_load(orchestrator_config.read_text())
         # Or the loggers of all that is imported already would fall silent.
         logging.config.dictConfig({**chosen, "disable_existing_loggers": False})
-    for root_handler in logging.getLogger().handlers:
-        root_handler.setFormatter(JsonLines(defaults={"app_name": plugin}))
-        root_handler.addFilter(lambda record: record.msg != _ECHO)
-        root_handler.addFilter(SECRETS)
+    for each in _handlers():
+        each.setFormatter(JsonLines(defaults={"app_name": plugin}))
+        each.addFilter(lambda record: record.msg != _ECHO)
+        each.addFilter(SECRETS)
     logging.captureWarnings(capture=True)
     _log_uncaught()
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    """Yield all handlers: also loggers below the root may have some of their own."""
+    named = logging.Logger.manager.loggerDict.values()
+    for logger in (logging.getLogger(), *named):
+        if isinstance(logger, logging.Logger):
+            yield from logger.handlers
 
 
 def configure_for_people() -> None:

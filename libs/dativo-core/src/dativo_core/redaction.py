@@ -80,9 +80,13 @@ _WHAT_NOBODY_TOLD = (
 )
 
 
+_CODED = re.compile("%[0-9A-F]{2}")
+
+
 def spellings(secret: str) -> set[str]:
     """Return the ways in which a secret may stand in a text."""
     escaped = json.dumps(secret)[1:-1]
+    percent = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
     return {
         secret,
         escaped,
@@ -91,9 +95,8 @@ def spellings(secret: str) -> set[str]:
         repr(secret)[1:-1],
         repr(secret.encode())[2:-1],
         html.escape(secret),
-        quote(secret),
-        quote(secret, safe=""),
-        quote_plus(secret),
+        *percent,
+        *(_CODED.sub(lambda code: code[0].lower(), form) for form in percent),
         *_base64(secret.encode()),
     }
 

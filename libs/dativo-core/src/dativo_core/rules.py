@@ -116,6 +116,9 @@ def _when(value: t.Any, where: str) -> dict[str, tuple[t.Any, ...]]:
     for name, given in expect(value, dict, where).items():
         if name not in CONDITIONS:
             raise wrong(where, f"has an unknown condition '{name}'")
+        if given in ([], {}):
+            # It would never hold, and nobody would know.
+            raise wrong(f"{where} {name}", "has no value")
         if name == "header":
             pairs = expect(given, dict, f"{where} header").items()
             found[name] = tuple((str(key).lower(), str(one)) for key, one in pairs)

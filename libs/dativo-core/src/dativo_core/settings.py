@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import math
 import typing as t
 
 from jsonschema import Draft202012Validator
@@ -19,11 +21,13 @@ if t.TYPE_CHECKING:
 Json: t.TypeAlias = "Mapping[str, t.Any]"
 
 
-def accept(config: Json, schema: Json, *, plugin: str, strict: bool) -> list[str]:
+def accept(
+    config: dict[str, t.Any], schema: Json, *, plugin: str, strict: bool
+) -> list[str]:
     """Register the secrets of the configuration, then check it.
 
     Args:
-        config: The settings as given.
+        config: The settings as given; numbers that are texts become numbers.
         schema: JSON Schema of all settings; those marked `secret` are kept from logs.
         plugin: Command name, for the message.
         strict: Raise on the first problem found, instead of returning them all.
@@ -32,11 +36,22 @@ def accept(config: Json, schema: Json, *, plugin: str, strict: bool) -> list[str
         ConfigurationError: naming every setting that is unknown, missing or invalid.
     """
     logs.SECRETS.add(secret_values(config, schema))
+    _read_numbers(config, schema)
     found = problems(config, schema)
     if found and strict:
         msg = f"{plugin}: {' '.join(found)}"
         raise ConfigurationError(msg, hint=f"`{plugin} --about` lists all settings.")
     return found
+
+
+def _read_numbers(config: dict[str, t.Any], schema: Json) -> None:
+    """Read what comes from the environment: there the SDK reads whole numbers only."""
+    for name, definition in schema.get("properties", {}).items():
+        value = config.get(name)
+        if isinstance(value, str) and "number" in definition.get("type", ()):
+            with contextlib.suppress(ValueError):
+                number = float(value)
+                config[name] = number if math.isfinite(number) else value
 
 
 def problems(config: Json, schema: Json) -> list[str]:

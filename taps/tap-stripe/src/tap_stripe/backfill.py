@@ -135,6 +135,12 @@ def _share(lane: Lane, readers: int) -> bool:
 
 
 def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows | None:
+    if isinstance(answer, DativoError) and is_lost_cursor(answer):
+        if lane.wanted.resource.created:
+            lane.idle.append(segment.restarted())
+        else:
+            _start_over(lane)
+        return None
     # An account that does not use a product is refused its lists from the start.
     is_closed = isinstance(answer, RefusedError) and not lane.pages
     if isinstance(answer, DativoError) and (
@@ -142,9 +148,6 @@ def _settle(lane: Lane, segment: Segment, answer: Found | BaseException) -> Rows
     ):
         lane.error = answer
         lane.idle.clear()
-        return None
-    if isinstance(answer, DativoError) and is_lost_cursor(answer):
-        lane.idle.append(segment.restarted())
         return None
     if not lane.takes_ranges and segment.is_cut:
         return None

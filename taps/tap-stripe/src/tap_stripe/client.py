@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import re
 import time
 import typing as t
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from dativo_core import limiter
 from dativo_core.auth import bearer
+from dativo_core.classifier import http_date
 from dativo_core.http import Options, Request, Timeouts, build_client
 from dativo_core.limiter import Rates
 
@@ -85,9 +85,9 @@ class StripeClient:
             )
         )
         # What stands between may send a date that is none.
-        with contextlib.suppress(ValueError, TypeError, OverflowError):
-            date = parsedate_to_datetime(reply.headers.get("date", ""))
-            self._ahead = date.timestamp() - self._clock()
+        date = http_date(reply.headers.get("date", ""))
+        if math.isfinite(date):
+            self._ahead = date - self._clock()
         return reply.body
 
     def foresee(

@@ -29,6 +29,7 @@ class Why(enum.Enum):
     FULL = "whole, as in every run"
     AGAIN = "for what may have changed since, as it has no events"
     HEAL = "whole, since its bookmark is older than the events that Stripe keeps"
+    AHEAD = "whole, since its bookmark is ahead of Stripe's clock: some clock was wrong"
     FOLLOW = "by events only"
 
 
@@ -65,7 +66,8 @@ def plan(
         limits: What bounds this run.
         full: Whether every run reads the whole list.
     """
-    if bookmark.open is not None and not _is_too_old(resource, bookmark.begun, limits):
+    lost = _lost(resource, bookmark, limits)
+    if bookmark.open is not None and lost is None:
         return Why.RESUME, bookmark
     fresh = replace(
         bookmark,
@@ -77,10 +79,10 @@ def plan(
         return Why.FULL, replace(fresh, version=limits.version)
     if bookmark.since is None and bookmark.open is None:
         return Why.FIRST, fresh
-    if _is_too_old(resource, bookmark.since or bookmark.begun, limits):
+    if lost is not None:
         # Events that Stripe has no more are gone, but not from the table.
         version = None if resource.is_feed else limits.version
-        return Why.HEAL, replace(fresh, version=version)
+        return lost, replace(fresh, since=None, version=version)
     if resource.events or resource.is_feed:
         return Why.FOLLOW, bookmark
     again = int((bookmark.since or 0) - limits.lookback_days * DAY)
@@ -97,6 +99,11 @@ def is_full(resource: Resource) -> bool:
     return not resource.created and not resource.events
 
 
-def _is_too_old(resource: Resource, moment: int | None, limits: Limits) -> bool:
-    is_heard = bool(resource.events) or resource.is_feed
-    return is_heard and (moment or 0) < limits.now - EVENT_DAYS * DAY
+def _lost(resource: Resource, bookmark: Bookmark, limits: Limits) -> Why | None:
+    """Tell why events cannot show what has changed since a bookmark, if so."""
+    moment = bookmark.begun if bookmark.open is not None else bookmark.since
+    if not (resource.events or resource.is_feed) or moment is None:
+        return None
+    if moment > limits.now:
+        return Why.AHEAD
+    return Why.HEAL if moment < limits.now - EVENT_DAYS * DAY else None

@@ -129,7 +129,7 @@ class AccountRun:
         limits = self._terms.limits
         why, bookmark = plan(root, group[0].bookmark, limits, full=is_full)
         names = ", ".join(choice.resource.name for choice in group)
-        level = "warning" if why is Why.HEAL else "info"
+        level = "warning" if why in {Why.HEAL, Why.AHEAD} else "info"
         getattr(self._logger, level)("Reading %s %s.", names, why.value)
         wanted = Wanted(
             root,
@@ -248,4 +248,6 @@ def complain(refused: Mapping[str, DativoError]) -> None:
             f"These streams cannot be read: {names}. All else is complete. {first.what}"
         )
         hint = "Give the key read permission for them, or deselect them."
+        if not any(isinstance(one, NotPermittedError) for one in refused.values()):
+            hint = "Deselect what the account does not use; check 'api_version'."
         raise CredentialsError(msg, hint=hint)

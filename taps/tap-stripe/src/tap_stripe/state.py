@@ -15,7 +15,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass
 
-from tap_stripe.windows import Segment
+import msgspec
+
+from tap_stripe.windows import Segment  # noqa: TC001 msgspec reads the type of `open`
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,17 +44,10 @@ class Bookmark:
     @classmethod
     def read(cls, state: Mapping[str, t.Any]) -> Bookmark:
         """Read a bookmark; what is no bookmark of ours is none."""
-        listed = state.get("open")
-        segments = None
-        if isinstance(listed, list):
-            known = ("since", "until", "after", "reached")
-            segments = tuple(
-                Segment(**{name: part[name] for name in known if name in part})
-                for part in listed
-            )
-        return cls(
-            segments, state.get("begun"), state.get("since"), state.get("version")
-        )
+        try:
+            return msgspec.convert(state, cls)
+        except msgspec.ValidationError:
+            return cls()
 
     def to_json(self) -> Json:
         """Return what goes to STATE."""
