@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from dativo_core.dead_letters import LocalFolder
+from dativo_core.scratch import Scratch
 from tap_postgres.connection import PrivateFolder
 from target_parquet_iceberg.stage import POSITION, Stage
 
@@ -43,13 +44,16 @@ def test_dead_letters_are_for_their_owner(tmp_path):
 def test_spilled_rows_are_for_their_owner(tmp_path, monkeypatch):
     """They wait in a folder that nobody else can enter, and leave none behind."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    stage = Stage()
+    scratch = Scratch()
+    stage = Stage(scratch)
     stage.add(pa.table({"a": ["x" * 100], POSITION: [0]}))
     stage.spill()
     [folder] = tmp_path.iterdir()
     assert mode(folder) == 0o700
     assert list(folder.iterdir())
     stage.clear()
+    assert list(folder.iterdir()) == []
+    scratch.close()
     assert list(tmp_path.iterdir()) == []
 
 
