@@ -32,7 +32,7 @@ def test_a_load_is_whole_and_its_version_is_said_before_and_after(source):
 
     [before, after] = run.of("ACTIVATE_VERSION")
     assert run.messages[-2:] == [after, run.of("STATE")[-1]]
-    assert {m["version"] for m in run.of("RECORD")} == {before["version"]}
+    assert set(run.versions) == {before["version"]}
     assert before == after
     assert merged(run) == table(source)
     assert len(run.records) == ROWS
@@ -51,7 +51,7 @@ def test_a_load_resumes_behind_every_state(source, chunk):
 
     assert merged(first, second) == table(source)
     assert len(first.records) + len(second.records) == ROWS
-    versions = {m["version"] for m in first.of("RECORD") + second.of("RECORD")}
+    versions = {*first.versions, *second.versions}
     assert versions == {m["version"] for m in second.of("ACTIVATE_VERSION")}
     assert len(versions) == 1
 
@@ -186,9 +186,7 @@ def test_a_table_with_another_key_is_loaded_afresh(source):
     second = source.run(state=first.state)
 
     assert merged(second) == table(source)
-    assert min(m["version"] for m in second.of("RECORD")) > max(
-        m["version"] for m in first.of("RECORD")
-    )
+    assert min(second.versions) > max(first.versions)
 
 
 @pytest.mark.parametrize("change", ["column", "clause", "value"])
@@ -208,9 +206,7 @@ def test_a_load_that_asks_for_something_else_begins_anew(source, change):
     second = source.run(state=first.state, **settings)
 
     assert min(second.values("id")) < 10
-    assert min(m["version"] for m in second.of("RECORD")) > max(
-        m["version"] for m in first.of("RECORD")
-    )
+    assert min(second.versions) > max(first.versions)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_load_is_whole_and_its_version_is_said_before_and_after(source):
 
     [before, after] = run.of("ACTIVATE_VERSION")
     assert run.messages[-2:] == [after, run.of("STATE")[-1]]
-    assert {m["version"] for m in run.of("RECORD")} == {before["version"]}
+    assert set(run.versions) == {before["version"]}
     assert before == after
     assert merged(run) == table(source)
     assert len(run.records) == ROWS
@@ -63,7 +63,7 @@ def test_a_load_resumes_from_every_chunk_with_what_changed_since(source, chunk):
 
     assert merged(first, second) == table(source)
     assert len(second.records) < ROWS + 110
-    versions = {m["version"] for m in first.of("RECORD") + second.of("RECORD")}
+    versions = {*first.versions, *second.versions}
     assert versions == {m["version"] for m in second.of("ACTIVATE_VERSION")}
     assert len(versions) == 1
 
@@ -78,9 +78,7 @@ def test_a_rewritten_table_is_loaded_afresh(source):
     second = source.run(state=first.state)
 
     assert merged(second) == table(source)
-    assert min(m["version"] for m in second.of("RECORD")) > max(
-        m["version"] for m in first.of("RECORD")
-    )
+    assert min(second.versions) > max(first.versions)
 
 
 def test_a_transaction_open_at_the_first_run_is_seen_by_the_second(source):
@@ -219,9 +217,7 @@ def test_a_load_that_asks_for_something_else_begins_anew(source, change):
     second = source.run(state=first.state, **settings)
 
     assert min(second.values("id")) < 10
-    assert min(m["version"] for m in second.of("RECORD")) > max(
-        m["version"] for m in first.of("RECORD")
-    )
+    assert min(second.versions) > max(first.versions)
 
 
 def test_a_table_that_takes_the_place_of_another_is_read_whole(source):

@@ -175,8 +175,7 @@ def test_a_permission_that_is_taken_away_between_runs(stripe_for):
     assert after["charges"] == before["charges"]
     assert after["customers"]["since"] > before["customers"]["since"] + 600
     tables = stripe.tables(*names)
-    for table in tables.values():
-        table.take(run).take(cut).take(rest)
+    stripe.take(tables, run, cut, rest)
     stripe.check(tables)
 
 

@@ -22,8 +22,7 @@ def test_every_object_arrives_once_and_whole(stripe, version):
         assert len(run.ids(name)) == len(set(run.ids(name)))
         assert not any("_extra" in record for record in run.records(name))
     tables = stripe.tables(*MISSION)
-    for table in tables.values():
-        table.take(run)
+    stripe.take(tables, run)
     stripe.check(tables, version)
 
 
@@ -58,16 +57,14 @@ def test_changes_arrive_by_events(stripe):
     """Created, updated, deleted, canceled, paid: each table is the source again."""
     tables = stripe.tables(*MISSION)
     run = stripe.run(*MISSION)
-    for table in tables.values():
-        table.take(run)
+    stripe.take(tables, run)
     stripe.server.now(advance=3 * DAY)
     changes = stripe.server.mutate(random=60, seed=7)
     stripe.server.now(advance=120)
 
     again = stripe.run(*MISSION, state=run.state)
 
-    for table in tables.values():
-        table.take(again)
+    stripe.take(tables, again)
     stripe.check(tables)
     assert {"customer.updated", "invoice.paid"} <= {change["op"] for change in changes}
     assert len(again.of("RECORD")) < 200
@@ -133,8 +130,7 @@ def test_what_is_taken_off_an_object_is_a_tombstone(stripe_for, version):
 
     again = stripe.run(*names, state=run.state)
 
-    for table in tables.values():
-        table.take(run).take(again)
+    stripe.take(tables, run, again)
     for name, kind in kinds.items():
         assert alive(tables[name]) == {one["id"] for one in stripe.server.objects(kind)}
     told = [r for r in again.records("invoice_line_items") if r.get(DELETED_AT)]
@@ -263,8 +259,7 @@ def test_changes_during_a_sync_are_there_after_the_next(stripe):
     assert changed
     stripe.server.now(advance=120)
     again = stripe.run(*MISSION, state=run.state)
-    for table in tables.values():
-        table.take(run).take(again)
+    stripe.take(tables, run, again)
     stripe.check(tables)
 
 
@@ -280,8 +275,7 @@ def test_a_bookmark_beyond_the_events_heals(stripe, caplog):
 
     again = stripe.run(*MISSION, state=run.state)
 
-    for table in tables.values():
-        table.take(run).take(again)
+    stripe.take(tables, run, again)
     stripe.check(tables)
     assert "older than the events that Stripe keeps" in caplog.text
     stripe.server.now(advance=600)
@@ -302,15 +296,13 @@ def test_a_bookmark_ahead_of_the_clock_heals(stripe, caplog):
 
     again = stripe.run(*MISSION, state=run.state)
 
-    for table in tables.values():
-        table.take(run).take(again)
+    stripe.take(tables, run, again)
     stripe.check(tables)
     assert "ahead of Stripe's clock" in caplog.text
     stripe.server.mutate(random=20, seed=4)
     stripe.server.now(advance=600)
     third = stripe.run(*MISSION, state=again.state)
-    for table in tables.values():
-        table.take(third)
+    stripe.take(tables, third)
     stripe.check(tables)
     assert len(third.of("RECORD")) < 200
 

@@ -33,6 +33,11 @@ class Run:
         return [message["record"] for message in self.of("RECORD")]
 
     @property
+    def versions(self) -> list[int]:
+        """The version of each record."""
+        return [message["version"] for message in self.of("RECORD")]
+
+    @property
     def states(self) -> list[Json]:
         """The states, in order, but for the first: it says what the run starts from."""
         return [message["value"] for message in self.of("STATE")[1:]]

@@ -36,6 +36,12 @@ _REFUSALS = frozenset(
     | {1582, 1583, 1584, 1630, 1644, 1792, 4078, 4079, 4161}
     | {*range(3141, 3159), *range(3685, 3700), *range(4036, 4050)}
 )
+# Full disks and memory, connections that are gone or too many, locks, and statements
+# that are ended; 0 is what PyMySQL says of a connection that is closed already.
+_PASSING = frozenset(
+    {0, 1021, 1037, 1038, 1040, 1041, 1053, 1114, 1129, 1135, 1158, 1159, 1160, 1161}
+    | {1203, 1205, 1213, 1226, 1317, 1412, 1927, 1969, 2006, 2013, 2055, 3024, 4031}
+)
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 _RULES: tuple[tuple[frozenset[int], Kind, str], ...] = (
     (frozenset({1044, 1045, 1698, 1820, 1862, 3118, 4151}), CredentialsError, _LOGIN),
@@ -75,30 +81,7 @@ _RULES: tuple[tuple[frozenset[int], Kind, str], ...] = (
         "Check host and port, or run again later.",
     ),
     (
-        frozenset(
-            # 0 is what PyMySQL says of a connection that is closed already.
-            {
-                0,
-                1021,
-                1037,
-                1038,
-                1040,
-                1041,
-                1053,
-                1114,
-                1129,
-                1135,
-                1158,
-                1159,
-                1160,
-                1161,
-                1203,
-                1205,
-                1213,
-                1226,
-            }
-            | {1317, 1412, 1927, 1969, 2006, 2013, 2055, 3024, 4031}
-        ),
+        _PASSING,
         TryLaterError,
         _LATER,
     ),
